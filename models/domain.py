@@ -1,0 +1,232 @@
+"""The values that deciding makes. Immutable, without I/O, shared by every package.
+
+Rules kept here: times are aware UTC; a `Verdict` is a pure function of snapshot, bundle and
+policy; identity (who, when, which order) is added by the caller as `Identity`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+JsonScalar: TypeAlias = str | int | float | bool | None
+Json: TypeAlias = "JsonScalar | list[Json] | dict[str, Json]"
+FeatureValue: TypeAlias = float | str | None
+Language: TypeAlias = Literal["zh", "en"]
+
+
+class Side(StrEnum):
+    """Towards which end a contribution pushes."""
+
+    ADVERSE = "adverse"
+    FAVOURABLE = "favourable"
+
+
+class Effect(StrEnum):
+    """What a policy rule does; from mild to strict."""
+
+    NONE = "none"
+    REVIEW = "review"
+    REJECT = "reject"
+    EXCLUDE = "exclude"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One sentence in both languages, made from the same facts."""
+
+    zh: str
+    en: str
+
+    def in_language(self, language: Language) -> str:
+        """Return the sentence in `language`."""
+        return self.zh if language == "zh" else self.en
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """Which model decided: registry name and version, bundle digest, training run."""
+
+    name: str
+    version: str
+    bundle: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    """Which policy decided."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the model saw, and what the texts may say.
+
+    Parameters
+    ----------
+    features
+        Feature name to value, in the kind's order: a float, a category's name, or None (missing).
+    context
+        Values that the reasons' texts and the policy's rules may use but the model does not see
+        (dates, piece counts). Never an identifier.
+    """
+
+    features: dict[str, FeatureValue]
+    context: dict[str, JsonScalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Attributions:
+    """An additive explanation: base_value + sum(values) equals margin to 1e-9.
+
+    Parameters
+    ----------
+    base_value, margin
+        Log-odds.
+    link
+        How the margin becomes the raw probability.
+    values
+        Feature name to its SHAP value in log-odds, same keys as `Snapshot.features`.
+    """
+
+    base_value: float
+    margin: float
+    link: Literal["logit"]
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason group's contribution, said in words.
+
+    Parameters
+    ----------
+    rank
+        From 1, by absolute contribution within its list.
+    code
+        Stable code of the template, upper case.
+    group
+        Reason group of the kind.
+    side
+        Towards which end it pushes.
+    toward
+        The outcome at that end, in the kind's words ("reject").
+    share
+        Its part, 0 to 1, of the absolute contributions of all groups on the same side.
+    contribution
+        Signed sum of the group's SHAP values, log-odds.
+    features
+        Names of the features summed.
+    facts
+        Values named by the text, unrounded.
+    text
+        The sentence in both languages.
+    """
+
+    rank: int
+    code: str
+    group: str
+    side: Side
+    toward: str
+    share: float
+    contribution: float
+    features: tuple[str, ...]
+    facts: dict[str, JsonScalar]
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class RuleHit:
+    """A policy rule that fired, with the values it looked at."""
+
+    id: str
+    version: str
+    effect: Effect
+    facts: dict[str, JsonScalar]
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Everything that follows from a snapshot, a bundle and a policy; replay compares all of it.
+
+    Parameters
+    ----------
+    outcome
+        In the kind's words.
+    automated
+        False when a person has to decide (outcome is the kind's review).
+    raw_probability
+        Logistic function of the margin.
+    probability, interval
+        The calibration table at the margin: isotonic estimate and Venn-ABERS (low, high).
+    confidence
+        Calibrated probability that the outcome is right.
+    outcome_set
+        The outcomes that the policy gives for some probability within the interval.
+    reasons
+        Reason groups that push towards the outcome's side, strongest first.
+    counter_reasons
+        Reason groups that push the other way, strongest first.
+    rules
+        Policy rules that fired.
+    summary
+        One sentence: the outcome and its three strongest reasons.
+    """
+
+    outcome: str
+    automated: bool
+    raw_probability: float
+    probability: float
+    interval: tuple[float, float]
+    confidence: float
+    outcome_set: tuple[str, ...]
+    attributions: Attributions
+    reasons: tuple[Reason, ...]
+    counter_reasons: tuple[Reason, ...]
+    rules: tuple[RuleHit, ...]
+    summary: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The code that decided, so that a replay that differs can name its cause."""
+
+    candor: str
+    explainer: str
+    feature_code: str
+    lightgbm: str
+    machine: str
+    numpy: str
+    python: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with the snapshot it rests on and the versions that made it.
+
+    Parameters
+    ----------
+    kind
+        Name of the kind.
+    snapshot, verdict
+        See their classes.
+    model, policy, runtime
+        What made it.
+    unknown_fields
+        JSON pointers of request fields that the kind does not know; kept, sealed, not used.
+    timings_ms
+        Step name to milliseconds; measured by the caller's clock.
+    """
+
+    kind: str
+    snapshot: Snapshot
+    verdict: Verdict
+    model: ModelRef
+    policy: PolicyRef
+    runtime: Runtime
+    unknown_fields: tuple[str, ...]
+    timings_ms: dict[str, float]

@@ -1,0 +1,1 @@
+"""From records to rows, words, pictures and pages: the auditor's reports belong here."""
