@@ -11,6 +11,7 @@ __all__ = [
     "bundle",
     "calibration",
     "condition",
+    "declarations",
     "decide",
     "domain",
     "errors",
@@ -21,5 +22,6 @@ __all__ = [
     "policy",
     "reasons",
     "scorer",
+    "sentences",
     "wording",
 ]

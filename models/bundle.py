@@ -20,7 +20,8 @@ import orjson
 from models.calibration import Calibration, parse_calibration
 from models.domain import Json, PolicyRef
 from models.errors import BundleCorruptError, KindFileError
-from models.kind import Kind, Policy, parse_kind
+from models.kind import Kind, parse_kind
+from models.sentences import Policy
 
 _FORMAT = 1
 _PREFIX = "sha256:"

@@ -36,9 +36,9 @@ class Calibration:
 
     Examples
     --------
-    >>> table = Calibration((-1.0, 1.0), (0.1, 0.5), (0.0,), (0.0, 0.3), (0.0,), (0.2, 0.6))
+    >>> table = Calibration((-1.0, 1.0), (0.25, 0.5), (0.0,), (0.0, 0.3), (0.0,), (0.2, 0.6))
     >>> table.probability(0.0), table.interval(0.5)
-    (0.3, (0.3, 0.6))
+    (0.375, (0.3, 0.6))
     """
 
     margins: tuple[float, ...]

@@ -29,11 +29,12 @@ from models.domain import (
 from models.errors import InvariantError
 from models.features import Extractor, feature_code
 from models.invariants import verify_verdict
-from models.kind import Kind, Policy
+from models.kind import Kind
 from models.order import OrderSchema, ParsedOrder
 from models.policy import CompiledPolicy, Level, strictest
 from models.reasons import ReasonCatalogue
 from models.scorer import EXPLAINER_ID, Matrix, Scorer, lightgbm_version
+from models.sentences import Policy
 
 Clock = Callable[[], float]
 

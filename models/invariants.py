@@ -9,7 +9,8 @@ import re
 from models.calibration import Calibration, logistic
 from models.domain import Attributions, Reason, Side, Snapshot, Verdict
 from models.errors import InvariantError
-from models.kind import PLACEHOLDER, Kind, ReasonTemplate
+from models.kind import Kind
+from models.sentences import PLACEHOLDER, ReasonTemplate
 from models.wording import format_value
 
 ADDITIVITY_TOLERANCE = 1e-9

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import orjson
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
+from models.declarations import RequestField
 from models.domain import Json
 from models.errors import FieldFault, MalformedJsonError, OrderInvalidError
 from models.features import OrderValue
-from models.kind import Kind, RequestField
+from models.kind import Kind
 
 _MAX_UNKNOWN = 50
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
@@ -83,7 +84,7 @@ class OrderSchema:
         except orjson.JSONDecodeError as error:
             raise MalformedJsonError(f"not JSON: {error}") from error
         try:
-            values = self._validator.validate_python(document, strict=True)
+            values = self._validator.validate_python(document)
         except ValidationError as error:
             raise OrderInvalidError(_faults(error)) from error
         unknown: list[str] = []

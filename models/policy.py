@@ -9,7 +9,7 @@ from typing import assert_never
 
 from models.condition import Condition, all_hold
 from models.domain import Effect, JsonScalar, RuleHit, Text
-from models.kind import Policy, Rule
+from models.sentences import Policy, Rule
 from models.wording import render_text
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from models.condition import Condition, all_hold
 from models.domain import JsonScalar, Reason, RuleHit, Side, Snapshot, Text
-from models.kind import Kind, ReasonTemplate, SummaryTemplate
+from models.kind import Kind
 from models.policy import Level
+from models.sentences import ReasonTemplate, SummaryTemplate
 from models.wording import render_text
 
 _SHOWN = 3

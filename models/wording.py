@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from models.domain import JsonScalar
 from models.errors import KindFileError
-from models.kind import PLACEHOLDER
+from models.sentences import PLACEHOLDER
 
 _MISSING = "–"
 

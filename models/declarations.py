@@ -1,0 +1,180 @@
+"""The parts that a kind file is made of: outcomes, request fields, features, training.
+
+Each class is one table of the file; whether they fit together is checked by `models.kind`.
+"""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from models.domain import JsonScalar
+from models.sentences import Part, Slug, Words
+
+_PATH = re.compile(r"^[a-z][a-z0-9_]*(\[\])?(\.[a-z][a-z0-9_]*(\[\])?)*$")
+
+
+class Outcome(Part):
+    """One possible answer: its code in the API and its titles."""
+
+    code: Slug
+    title: Words
+
+
+class Outcomes(Part):
+    """The three answers of a kind, from mild to strict."""
+
+    favourable: Outcome
+    review: Outcome
+    adverse: Outcome
+
+
+class RequestField(Part):
+    """One place of the order.
+
+    Parameters
+    ----------
+    path
+        Dotted place, ``[]`` for the elements of an array: ``lines[].quantity``.
+    type
+        What the JSON value must be. `object` is for ``name[]`` entries that set `max_items`.
+    required, personal
+        Refused when absent; an identifier or free text that is only kept sealed.
+    minimum, maximum, max_length, enum, max_items
+        Limits. Texts are at most 200 characters and arrays 500 elements unless said otherwise.
+    column, format
+        For kinds trained from a CSV: the column it is read from, and a date's strptime format.
+    """
+
+    path: str
+    type: Literal["string", "integer", "number", "boolean", "date", "datetime", "object"]
+    title: Words | None = None
+    required: bool = False
+    personal: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    max_length: int = 200
+    max_items: int = 500
+    enum: tuple[str, ...] = ()
+    column: str | None = None
+    format: str | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, path: str) -> str:
+        if not _PATH.match(path):
+            raise ValueError(f"not a path of lower-case names: {path!r}")
+        return path
+
+
+class Group(Part):
+    """Features that one sentence speaks of."""
+
+    name: Slug
+    title: Words
+
+
+class Computed(Part):
+    """A value taken from the order: directly (`source`) or by a named function of `inputs`."""
+
+    name: Slug
+    source: str | None = None
+    function: str | None = None
+    inputs: tuple[str, ...] = ()
+    params: dict[str, JsonScalar] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.source is None) == (self.function is None):
+            raise ValueError(f"{self.name}: give either source or function")
+        if self.function is not None and not self.inputs:
+            raise ValueError(f"{self.name}: a function needs inputs")
+        return self
+
+
+class ContextValue(Computed):
+    """A value that texts and rules may use but the model does not see."""
+
+
+class Feature(Computed):
+    """A value that the model sees.
+
+    Parameters
+    ----------
+    monotone
+        +1: a larger value never lowers the adverse probability; -1: never raises it; 0: free.
+    protected
+        A characteristic whose fairness is reported; never used in a counterfactual.
+    """
+
+    type: Literal["number", "boolean", "category"] = "number"
+    title: Words
+    unit: str = ""
+    monotone: Literal[-1, 0, 1] = 0
+    group: Slug
+    protected: bool = False
+
+
+class Label(Part):
+    """How a CSV's rows are labelled adverse.
+
+    Parameters
+    ----------
+    column, positive
+        The row is adverse when the column holds one of these texts.
+    later, than, format
+        Or when the date in column `later` is after the date in column `than`.
+    """
+
+    column: str | None = None
+    positive: tuple[str, ...] = ()
+    later: str | None = None
+    than: str | None = None
+    format: str | None = None
+
+
+class Excluded(Part):
+    """A CSV column that is not used, and why (an outcome leak, an identifier)."""
+
+    column: str
+    why: str
+
+
+class Training(Part):
+    """How a model of this kind is fitted; all have defaults.
+
+    Parameters
+    ----------
+    label
+        Needed for kinds trained from a CSV.
+    split
+        By time (the last part is the test) or at random with the run's seed.
+    fractions
+        Parts of the rows for fitting, early stopping, calibration and test; they sum to 1.
+    params
+        LightGBM parameters that replace the defaults.
+    max_categories
+        Categories kept per feature, most frequent first; the rest are read as missing.
+    """
+
+    label: Label | None = None
+    split: Literal["time", "random"] = "time"
+    fractions: tuple[float, float, float, float] = (0.46, 0.09, 0.25, 0.20)
+    params: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    max_categories: int = 254
+    excluded: tuple[Excluded, ...] = ()
+
+    @field_validator("fractions")
+    @classmethod
+    def _whole(cls, parts: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        if abs(sum(parts) - 1) > 1e-9 or min(parts) <= 0:  # noqa: PLR2004 - rounding of decimals
+            raise ValueError("fractions must be above 0 and sum to 1")
+        return parts
+
+
+class Example(Part):
+    """An order that can be posted as it is; `order` is its JSON text."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    title: Words
+    order: str
