@@ -199,15 +199,13 @@ def encode(model: LoadedModel, snapshots: Sequence[Snapshot]) -> Matrix:
 
     A missing value and a category that was not seen in training are NaN.
     """
-    tables = [model.categories.get(name) for name in model.extractor.feature_names]
+    columns = [(name, model.categories.get(name)) for name in model.extractor.feature_names]
+    # By name and not by place: a snapshot that was read back is sorted by name.
     rows = [
-        [
-            _code(value, table)
-            for value, table in zip(snapshot.features.values(), tables, strict=True)
-        ]
+        [_code(snapshot.features.get(name), table) for name, table in columns]
         for snapshot in snapshots
     ]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(tables))
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(columns))
 
 
 def _code(value: FeatureValue, table: dict[str, float] | None) -> float:

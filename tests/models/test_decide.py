@@ -125,6 +125,14 @@ def test_one_by_one_and_in_a_batch_are_the_same(orders: list[dict[str, Any]]) ->
         assert decide_snapshot(model, decision.snapshot) == decision.verdict
 
 
+def test_a_snapshot_in_another_order_of_names_is_the_same_snapshot() -> None:
+    decision = _rejected(channel="amazon")
+    features = dict(sorted(decision.snapshot.features.items(), reverse=True))
+    assert list(features) != list(decision.snapshot.features)
+    again = decide_snapshot(loaded(), replace(decision.snapshot, features=features))
+    assert again == decision.verdict
+
+
 def _changed(verdict: Verdict, name: str) -> Verdict:
     shifted = replace(verdict.attributions, margin=verdict.attributions.margin + 1e-6)
     renamed = replace(
