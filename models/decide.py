@@ -35,6 +35,7 @@ from models.policy import CompiledPolicy, Level, strictest
 from models.reasons import ReasonCatalogue
 from models.scorer import EXPLAINER_ID, Matrix, Scorer, lightgbm_version
 from models.sentences import Policy
+from models.thresholds import parse_thresholds
 
 Clock = Callable[[], float]
 
@@ -51,6 +52,7 @@ class LoadedModel:
     calibration: Calibration
     catalogue: ReasonCatalogue
     policy: CompiledPolicy
+    thresholds: tuple[tuple[float, ...], ...]
     model_ref: ModelRef
     policy_ref: PolicyRef
     runtime: Runtime
@@ -82,6 +84,7 @@ def load_model(
         calibration=bundle.calibration,
         catalogue=ReasonCatalogue(bundle.kind),
         policy=CompiledPolicy(policy),
+        thresholds=parse_thresholds(bundle.model_text, len(bundle.kind.features)),
         model_ref=model_ref,
         policy_ref=policy_ref,
         runtime=present_runtime(),

@@ -96,6 +96,25 @@ class ContextValue(Computed):
     """A value that texts and rules may use but the model does not see."""
 
 
+class Actionable(Part):
+    """Who can act on a feature, and how far: what a counterfactual may change.
+
+    Parameters
+    ----------
+    minimum, maximum
+        The range within which the order's field may be written.
+    step
+        Written values are whole multiples of it: 1 for counts and days.
+    scale
+        A change of this size counts as one; it makes changes of different units comparable.
+    """
+
+    minimum: float
+    maximum: float
+    step: Annotated[float, Field(gt=0)] = 1.0
+    scale: Annotated[float, Field(gt=0)] = 1.0
+
+
 class Feature(Computed):
     """A value that the model sees.
 
@@ -105,6 +124,8 @@ class Feature(Computed):
         +1: a larger value never lowers the adverse probability; -1: never raises it; 0: free.
     protected
         A characteristic whose fairness is reported; never used in a counterfactual.
+    actionable
+        Set when somebody can change the order's field that `source` names.
     """
 
     type: Literal["number", "boolean", "category"] = "number"
@@ -113,6 +134,17 @@ class Feature(Computed):
     monotone: Literal[-1, 0, 1] = 0
     group: Slug
     protected: bool = False
+    actionable: Actionable | None = None
+
+    @model_validator(mode="after")
+    def _may_be_acted_on(self) -> Self:
+        if self.actionable is None:
+            return self
+        if self.protected or self.type != "number" or self.source is None or "[]" in self.source:
+            raise ValueError(
+                f"{self.name}: only a number copied from one field, not protected, is actionable"
+            )
+        return self
 
 
 class Label(Part):
@@ -148,7 +180,9 @@ class Training(Part):
     label
         Needed for kinds trained from a CSV.
     split
-        By time (the last part is the test) or at random with the run's seed.
+        By time (fit, stop, calibration and test follow each other); at random with the run's
+        seed; or `time_holdout`: the last part by time is the test, the others are drawn at random
+        from what comes before, for data that drifts so much that each part must see every year.
     fractions
         Parts of the rows for fitting, early stopping, calibration and test; they sum to 1.
     params
@@ -158,7 +192,7 @@ class Training(Part):
     """
 
     label: Label | None = None
-    split: Literal["time", "random"] = "time"
+    split: Literal["time", "random", "time_holdout"] = "time"
     fractions: tuple[float, float, float, float] = (0.46, 0.09, 0.25, 0.20)
     params: dict[str, float | int | str | bool] = Field(default_factory=dict)
     max_categories: int = 254

@@ -150,6 +150,42 @@ class RuleHit:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A number of the order written anew.
+
+    Parameters
+    ----------
+    field
+        Dotted place in the order.
+    present, to
+        What it is, and what it would have to be.
+    """
+
+    field: str
+    present: float
+    to: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counterfactual:
+    """What would have to be different for another outcome.
+
+    Parameters
+    ----------
+    changes
+        Feature name to the change of its field.
+    outcome
+        What the whole path answers to the changed order.
+    text
+        The same in words.
+    """
+
+    changes: dict[str, FieldChange]
+    outcome: str
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Everything that follows from a snapshot, a bundle and a policy; replay compares all of it.
 

@@ -83,6 +83,18 @@ class Kind(Part):
         for feature in self.features:
             if feature.group not in groups:
                 raise ValueError(f"{feature.name}: no group {feature.group!r}")
+            if feature.actionable is not None:
+                self._check_read_once(feature)
+
+    def _check_read_once(self, feature: Feature) -> None:
+        # A counterfactual's search is exact only when the field moves this one feature.
+        others = [
+            value.name
+            for value in (*self.features, *self.context)
+            if value.name != feature.name and feature.source in (value.source, *value.inputs)
+        ]
+        if others:
+            raise ValueError(f"{feature.name}: actionable, but {others[0]} reads its field too")
 
     def _check_templates(self) -> None:
         names = {value.name for value in (*self.features, *self.context)}

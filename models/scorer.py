@@ -97,9 +97,20 @@ class Scorer:
             When LightGBM fails.
         """
         rows = np.ascontiguousarray(matrix, dtype=np.float64)
-        margins = self._predict(rows, _RAW, 1, threads)[:, 0]
+        margins = self.margins(rows, threads)
         explained = self._predict(rows, _CONTRIB, self._n_features + 1, threads)
         return Scores(margins, explained[:, :-1], explained[:, -1])
+
+    def margins(self, matrix: Matrix, threads: int = 1) -> Matrix:
+        """Return margins alone, shape ``(n_rows,)``, the same bits as `score` gives.
+
+        Raises
+        ------
+        ScorerError
+            When LightGBM fails.
+        """
+        rows = np.ascontiguousarray(matrix, dtype=np.float64)
+        return self._predict(rows, _RAW, 1, threads)[:, 0]
 
     def _predict(self, rows: Matrix, what: int, width: int, threads: int) -> Matrix:
         out = np.empty((rows.shape[0], width), dtype=np.float64)
