@@ -182,15 +182,14 @@ def _find_unknown(node: _Node, value: Json, pointer: str, found: list[str]) -> N
     for name, item in value.items():
         if len(found) >= _MAX_UNKNOWN:
             return
-        here = f"{pointer}/{_escape(name)}"
         child = node.children.get(name)
         if child is None:
-            found.append(here)
-        elif child.is_array and isinstance(item, list) and child.children:
+            found.append(f"{pointer}/{_escape(name)}")
+        elif child.children and child.is_array and isinstance(item, list):
             for index, element in enumerate(item):
-                _find_unknown(child, element, f"{here}/{index}", found)
+                _find_unknown(child, element, f"{pointer}/{_escape(name)}/{index}", found)
         elif child.children:
-            _find_unknown(child, item, here, found)
+            _find_unknown(child, item, f"{pointer}/{_escape(name)}", found)
 
 
 _JSON_TYPES = {"date": "string", "datetime": "string"}

@@ -1,0 +1,189 @@
+"""The checks of one entry by itself: header, parts and look-up columns against each other.
+
+Every check takes values of any type and answers with findings; none raises.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from audit.canonical import parse_json
+from audit.errors import AuditError, RecordMalformedError
+from audit.records import EntryType, derive_lookup, hash_idempotency_key
+from audit.scan import RawEntry
+from audit.seal import Sealer
+from models.domain import Json
+
+_ADDITIVITY_TOLERANCE: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A check that failed.
+
+    Parameters
+    ----------
+    code
+        Stable slug of the check.
+    detail
+        One sentence.
+    """
+
+    code: str
+    detail: str
+
+
+def inspect_entry(entry: RawEntry, sealer: Sealer | None) -> Iterator[Finding]:
+    """Yield what is wrong with an entry's own rows.
+
+    Parameters
+    ----------
+    entry
+        Its columns, of whatever type.
+    sealer
+        Opens the sealed part; None leaves it closed.
+    """
+    try:
+        header = read_header(entry.leaf)
+    except RecordMalformedError as error:
+        yield Finding("header-malformed", error.detail)
+        return
+    if not isinstance(entry.entry_id, str) or header.get("id") != entry.entry_id:
+        yield Finding("entry-id", "the entry's id is not that of its header")
+    yield from _inspect_part("facts", header, present=entry.has_facts, body=entry.facts)
+    yield from _inspect_part("personal", header, present=entry.has_personal, body=entry.sealed)
+    facts = _read_facts(entry.facts)
+    yield from _inspect_lookup(entry, header, facts)
+    if header.get("type") == EntryType.DECISION:
+        yield from _inspect_decision(header, facts)
+    if sealer is not None and isinstance(entry.sealed, bytes):
+        yield from _inspect_seal(str(header.get("id")), header, entry.sealed, sealer)
+
+
+def read_header(leaf: Any) -> dict[str, Json]:  # noqa: ANN401 - tampered values have any type
+    """Return a header from what lies in its column.
+
+    Raises
+    ------
+    RecordMalformedError
+        If it is not the bytes of a JSON object.
+    """
+    header = parse_json(leaf) if isinstance(leaf, bytes) else None
+    if not isinstance(header, dict):
+        raise RecordMalformedError("the header is not the bytes of a JSON object")
+    return header
+
+
+def _read_facts(body: Any) -> dict[str, Json]:  # noqa: ANN401 - tampered values have any type
+    # Facts that cannot be read are reported by their hash; here they count as empty.
+    try:
+        facts = parse_json(body) if isinstance(body, bytes) else None
+    except RecordMalformedError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _inspect_part(
+    part: str,
+    header: Mapping[str, Json],
+    *,
+    present: bool,
+    body: Any,  # noqa: ANN401 - tampered values have any type
+) -> Iterator[Finding]:
+    promised = header.get(f"{part}_sha256")
+    if not present:
+        if promised is not None:
+            yield Finding(f"{part}-missing", f"the {part} part that the header names is missing")
+    elif not isinstance(body, bytes) or sha256(body).hexdigest() != promised:
+        yield Finding(f"{part}-hash", f"the {part} part is not the one that the header names")
+
+
+def _inspect_lookup(
+    entry: RawEntry, header: Mapping[str, Json], facts: Mapping[str, Json]
+) -> Iterator[Finding]:
+    if not entry.has_lookup:
+        yield Finding("lookup-missing", "the entry's look-up row is missing")
+        return
+    try:
+        due = derive_lookup(header, facts)
+    except RecordMalformedError as error:
+        yield Finding("header-malformed", error.detail)
+        return
+    expected_values = {
+        "entry_id": header.get("id"),
+        "entry_type": due.entry_type,
+        "kind": due.kind,
+        "outcome": due.outcome,
+        "automated": None if due.automated is None else int(due.automated),
+        "recorded_at": due.recorded_at,
+        "order_hash": due.order_hash,
+        "subject_hash": due.subject_hash,
+        "about": due.about,
+        "chain_id": due.chain_id,
+    }
+    pairs = zip(expected_values.items(), entry.lookup, strict=True)
+    for (name, expected), stored in pairs:
+        if expected != stored or type(expected) is not type(stored):
+            yield Finding("lookup", f"the look-up column {name} does not follow from the record")
+
+
+def _inspect_decision(header: Mapping[str, Json], facts: Mapping[str, Json]) -> Iterator[Finding]:
+    model, features = header.get("model"), facts.get("features")
+    named = isinstance(model, dict) and all(
+        isinstance(model.get(name), str) and model.get(name) for name in ("version", "bundle")
+    )
+    if not named or not _is_number(header.get("confidence")):
+        yield Finding("void", "the decision has no model version, bundle or confidence")
+    if not isinstance(features, dict) or not features:
+        yield Finding("void", "the decision has no snapshot of features")
+    if facts and not _adds_up(facts.get("attributions")):
+        yield Finding("not-additive", "base value and attributions do not add up to the margin")
+
+
+def _adds_up(attributions: Json) -> bool:
+    if not isinstance(attributions, dict):
+        return False
+    values = attributions.get("values")
+    if not isinstance(values, dict):
+        return False
+    terms = [attributions.get("base_value"), *values.values()]
+    margin = attributions.get("margin")
+    numbers = [float(term) for term in terms if isinstance(term, int | float)]
+    if len(numbers) != len(terms) or not isinstance(margin, int | float):
+        return False
+    return abs(math.fsum(numbers) - margin) <= _ADDITIVITY_TOLERANCE
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _inspect_seal(
+    entry_id: str, header: Mapping[str, Json], sealed: bytes, sealer: Sealer
+) -> Iterator[Finding]:
+    try:
+        personal = parse_json(sealer.open(entry_id, sealed))
+    except AuditError as error:
+        yield Finding(error.code, error.detail)
+        return
+    if not isinstance(personal, dict):
+        return
+    for domain in ("order", "subject"):
+        name = personal.get(f"{domain}_id")
+        if isinstance(name, str) and sealer.keyed_hash(domain, name).hex() != header.get(domain):
+            yield Finding("identifier", f"the header's {domain} is not the sealed one")
+    yield from _inspect_sealed_key(header, personal, sealer)
+
+
+def _inspect_sealed_key(
+    header: Mapping[str, Json], personal: Mapping[str, Json], sealer: Sealer
+) -> Iterator[Finding]:
+    sealed, used = personal.get("idempotency"), header.get("idempotency")
+    if not isinstance(sealed, dict):
+        return
+    caller, route, name = (str(sealed.get(part)) for part in ("caller", "route", "key"))
+    key = hash_idempotency_key(caller, route, name, sealer).hex()
+    if not isinstance(used, dict) or used.get("key") != key:
+        yield Finding("identifier", "the header's Idempotency-Key is not the sealed one")

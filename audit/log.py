@@ -1,0 +1,372 @@
+"""Appending to the log, and the receipts it gives.
+
+`append` is the main path of this package: entries become headers, a longer tree and one signed
+checkpoint, in one transaction, or nothing at all. Whoever gets an `Appended` may answer: what it
+names is durable.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from audit.canonical import canonical_json, facts_json
+from audit.checkpoint import LogSigner, parse_checkpoint
+from audit.errors import (
+    CheckpointInvalidError,
+    IdempotencyConflictError,
+    LogDamagedError,
+    RecordNotFoundError,
+)
+from audit.merkle import (
+    NodeId,
+    Tree,
+    consistency_ids,
+    edge_ids,
+    extend,
+    inclusion_ids,
+    leaf_hash,
+    peaks,
+    root_of_peaks,
+)
+from audit.receipt import format_receipt
+from audit.records import Entry, Lookup, build_header, derive_lookup
+from audit.seal import Sealer
+from audit.store import Reading, Record, Store, Writing
+from audit.tables import (
+    CheckpointRow,
+    EntryRow,
+    FactsRow,
+    IdempotencyRow,
+    LookupRow,
+    NodeRow,
+    PersonalRow,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An entry that is durably in the log.
+
+    Parameters
+    ----------
+    leaf_index, tree_size, entry_id
+        Its place, the size of the tree that the receipt is about, its id.
+    leaf, facts
+        The exact bytes stored.
+    receipt
+        tlog-proof text.
+    repeated
+        True when an Idempotency-Key led to an entry recorded before (`entry_id` is that one's).
+    """
+
+    leaf_index: int
+    tree_size: int
+    entry_id: str
+    leaf: bytes
+    facts: bytes | None
+    receipt: str
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An entry with everything made that needs no place in the log."""
+
+    entry_id: str
+    leaf: bytes
+    leaf_hash: bytes
+    facts: bytes | None
+    sealed: bytes | None
+    lookup: Lookup
+    recorded_at: datetime
+    key_hash: bytes | None
+    body_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which drafts are new, and what each entry given is answered with."""
+
+    new: list[_Draft]
+    answers: list[int | IdempotencyConflictError]
+
+
+def append(
+    store: Store, entries: Sequence[Entry], signer: LogSigner, sealer: Sealer
+) -> list[Appended | IdempotencyConflictError]:
+    """Append entries as one batch under one checkpoint, all or nothing.
+
+    Parameters
+    ----------
+    store
+        Where to.
+    entries
+        In the order in which they are to stand in the log.
+    signer
+        Signs the checkpoint.
+    sealer
+        Seals personal parts and makes keyed hashes.
+
+    Returns
+    -------
+    list
+        For each entry, in order: the appended entry, the one that its Idempotency-Key led to
+        before, or the conflict (which does not hinder the others).
+
+    Raises
+    ------
+    StoreUnavailableError
+        If the store is full, locked or gone; nothing was recorded.
+    LogDamagedError
+        If the stored tree does not match its last checkpoint; nothing was recorded.
+    RecordVoidError, EntryExistsError, RecordMalformedError
+        If an entry may not be recorded; none of the batch was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    >>> from audit.receipt import verify_receipt
+    >>> from audit.records import EntryType
+    >>> from audit.store import open_store
+    >>> signer = LogSigner("example.com/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    >>> entry = Entry("p-1", EntryType.PUBLICATION, datetime.fromisoformat("2026-01-15T08Z"), {})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = open_store(f"sqlite:///{folder}/log.db")
+    ...     [appended] = append(store, [entry], signer, Sealer(bytes(32), bytes(32)))
+    ...     store.close()
+    >>> verify_receipt(appended.receipt, appended.leaf, signer.verifier_key).tree_size
+    1
+    """
+    # 1. Make all that needs no place in the log before other writers have to wait.
+    drafts = [_draft(entry, sealer) for entry in entries]
+    with store.writing() as writing:
+        # 2. Find the end of the log, and make sure that it is what was last signed.
+        old_size = writing.tree_size()
+        known = writing.nodes(peaks(old_size))
+        _verify_head(writing.head(), old_size, known, signer.origin)
+        # 3. Separate new entries from retries and conflicts.
+        plan = _resolve(drafts, writing, old_size)
+        # 4. Extend the tree and sign its new head.
+        new_nodes = extend(old_size, [draft.leaf_hash for draft in plan.new], known)
+        tree = Tree(old_size + len(plan.new), known | new_nodes) if plan.new else None
+        note = signer.sign(tree.tree_size, tree.root_hash) if tree else ""
+        # 5. Write it all.
+        if tree:
+            _insert(writing, plan.new, old_size, new_nodes, note)
+        repeats = _read_repeats(writing, plan, old_size)
+    # 6. It is durable now: answer.
+    fresh = {
+        place: _appended(draft, place, tree, note)
+        for place, draft in enumerate(plan.new, start=old_size)
+        if tree
+    }
+    return _answers(plan, fresh, repeats)
+
+
+def read_receipt(store: Store, entry_id: str) -> str:
+    """Return an entry's receipt exactly as it was first given.
+
+    Raises
+    ------
+    RecordNotFoundError
+        If there is no such entry.
+    """
+    with store.reading() as reading:
+        return _receipt_of(reading, reading.record(entry_id))
+
+
+def consistency(store: Store, from_size: int, to_size: int) -> list[bytes]:
+    """Return the consistency proof between two sizes of the log, hashes of 32 bytes.
+
+    Raises
+    ------
+    RecordNotFoundError
+        If the sizes are not 0 <= from <= to <= the log's.
+    """
+    with store.reading() as reading:
+        if not 0 <= from_size <= to_size <= reading.tree_size():
+            raise RecordNotFoundError(f"the log never grew from {from_size} to {to_size}")
+        ids = edge_ids(to_size) + consistency_ids(from_size, to_size)
+        return Tree(to_size, reading.nodes(ids)).consistency_proof(from_size)
+
+
+def _draft(entry: Entry, sealer: Sealer) -> _Draft:
+    facts = None if entry.facts is None else facts_json(entry.facts)
+    sealed = None if entry.personal is None else sealer.seal(entry.entry_id, entry.personal)
+    header = build_header(entry, _sha256_hex(facts), _sha256_hex(sealed), sealer)
+    leaf = canonical_json(header)
+    used = header.get("idempotency")
+    hashes = used if isinstance(used, dict) else None
+    return _Draft(
+        entry_id=entry.entry_id,
+        leaf=leaf,
+        leaf_hash=leaf_hash(leaf),
+        facts=facts,
+        sealed=sealed,
+        lookup=derive_lookup(header, entry.facts),
+        recorded_at=entry.recorded_at,
+        key_hash=bytes.fromhex(str(hashes["key"])) if hashes else None,
+        body_hash=bytes.fromhex(str(hashes["body"])) if hashes else None,
+    )
+
+
+def _sha256_hex(part: bytes | None) -> str | None:
+    return None if part is None else sha256(part).hexdigest()
+
+
+def _verify_head(note: str | None, tree_size: int, known: dict[NodeId, bytes], origin: str) -> None:
+    # Signing a tree that was tampered with would make the tampering true.
+    if set(known) != set(peaks(tree_size)):
+        raise LogDamagedError("a node at the end of the tree is missing")
+    root_hash = root_of_peaks([known[name] for name in peaks(tree_size)])
+    if note is None:
+        if tree_size:
+            raise LogDamagedError("the log has entries but no checkpoint")
+        return
+    try:
+        head = parse_checkpoint(note)
+    except CheckpointInvalidError as error:
+        raise LogDamagedError("the last checkpoint is malformed") from error
+    if (head.tree_size, head.root_hash, head.origin) != (tree_size, root_hash, origin):
+        raise LogDamagedError("the tree is not the one that was last signed by this log")
+
+
+def _resolve(drafts: list[_Draft], reading: Reading, old_size: int) -> _Plan:
+    used = reading.answered([draft.key_hash for draft in drafts if draft.key_hash])
+    plan = _Plan(new=[], answers=[])
+    for draft in drafts:
+        place = old_size + len(plan.new)
+        if draft.key_hash is not None and draft.key_hash in used:
+            place, body_hash = used[draft.key_hash]
+            same = body_hash == draft.body_hash
+            plan.answers.append(place if same else _conflict())
+            continue
+        if draft.key_hash is not None and draft.body_hash is not None:
+            used[draft.key_hash] = (place, draft.body_hash)
+        plan.answers.append(place)
+        plan.new.append(draft)
+    return plan
+
+
+def _conflict() -> IdempotencyConflictError:
+    return IdempotencyConflictError("this Idempotency-Key was used before with another body")
+
+
+def _insert(
+    writing: Writing, new: list[_Draft], old_size: int, nodes: dict[NodeId, bytes], note: str
+) -> None:
+    places = list(enumerate(new, start=old_size))
+    tree_size = old_size + len(new)
+    # Parts come first: the trigger on entries looks for them.
+    parts = [
+        {"leaf_index": at, "body": draft.facts} for at, draft in places if draft.facts is not None
+    ]
+    writing.insert(FactsRow, parts)
+    sealed = [
+        {"leaf_index": at, "sealed": draft.sealed}
+        for at, draft in places
+        if draft.sealed is not None
+    ]
+    writing.insert(PersonalRow, sealed)
+    writing.insert(EntryRow, [_entry_values(at, draft, tree_size) for at, draft in places])
+    writing.insert(LookupRow, [_lookup_values(at, draft) for at, draft in places])
+    writing.insert(
+        IdempotencyRow,
+        [
+            {"key_hash": draft.key_hash, "leaf_index": at, "body_hash": draft.body_hash}
+            for at, draft in places
+            if draft.key_hash
+        ],
+    )
+    writing.insert(
+        NodeRow,
+        [
+            {"level": level, "node_index": index, "hash": digest}
+            for (level, index), digest in nodes.items()
+            if level > 0
+        ],
+    )
+    writing.insert(CheckpointRow, [{"tree_size": tree_size, "note": note}])
+
+
+def _entry_values(leaf_index: int, draft: _Draft, tree_size: int) -> dict[str, Any]:
+    return {
+        "leaf_index": leaf_index,
+        "entry_id": draft.entry_id,
+        "leaf": draft.leaf,
+        "leaf_hash": draft.leaf_hash,
+        "tree_size": tree_size,
+    }
+
+
+def _lookup_values(leaf_index: int, draft: _Draft) -> dict[str, Any]:
+    lookup = draft.lookup
+    return {
+        "leaf_index": leaf_index,
+        "entry_id": draft.entry_id,
+        "entry_type": lookup.entry_type,
+        "kind": lookup.kind,
+        "outcome": lookup.outcome,
+        "automated": lookup.automated,
+        "recorded_at": draft.recorded_at,
+        "order_hash": lookup.order_hash,
+        "subject_hash": lookup.subject_hash,
+        "about": lookup.about,
+        "chain_id": lookup.chain_id,
+    }
+
+
+def _read_repeats(reading: Reading, plan: _Plan, old_size: int) -> dict[int, Appended]:
+    old = {place for place in plan.answers if isinstance(place, int) and place < old_size}
+    return {place: _repeated(reading, reading.record_at(place)) for place in old}
+
+
+def _repeated(reading: Reading, record: Record) -> Appended:
+    return Appended(
+        leaf_index=record.leaf_index,
+        tree_size=record.tree_size,
+        entry_id=record.entry_id,
+        leaf=record.leaf,
+        facts=record.facts,
+        receipt=_receipt_of(reading, record),
+        repeated=True,
+    )
+
+
+def _receipt_of(reading: Reading, record: Record) -> str:
+    ids = edge_ids(record.tree_size) + inclusion_ids(record.leaf_index, record.tree_size)
+    tree = Tree(record.tree_size, reading.nodes(ids))
+    note = reading.checkpoint_at(record.tree_size)
+    return format_receipt(record.leaf_index, tree.inclusion_proof(record.leaf_index), note)
+
+
+def _appended(draft: _Draft, leaf_index: int, tree: Tree, note: str) -> Appended:
+    return Appended(
+        leaf_index=leaf_index,
+        tree_size=tree.tree_size,
+        entry_id=draft.entry_id,
+        leaf=draft.leaf,
+        facts=draft.facts,
+        receipt=format_receipt(leaf_index, tree.inclusion_proof(leaf_index), note),
+        repeated=False,
+    )
+
+
+def _answers(
+    plan: _Plan, fresh: dict[int, Appended], repeats: dict[int, Appended]
+) -> list[Appended | IdempotencyConflictError]:
+    answers: list[Appended | IdempotencyConflictError] = []
+    seen: set[int] = set()
+    for answer in plan.answers:
+        if isinstance(answer, IdempotencyConflictError):
+            answers.append(answer)
+        elif answer in repeats:
+            answers.append(repeats[answer])
+        else:
+            first = fresh[answer]
+            answers.append(replace(first, repeated=True) if answer in seen else first)
+            seen.add(answer)
+    return answers

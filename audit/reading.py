@@ -1,0 +1,317 @@
+"""Queries over the log's tables, all within one consistent snapshot.
+
+Nothing here writes, and nothing here decides: `audit.store` opens the snapshot, and the callers
+know what the bytes mean.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Connection, Row, Select, func, select, tuple_
+from sqlmodel import col
+
+from audit.errors import RecordNotFoundError, SearchInvalidError
+from audit.merkle import NodeId
+from audit.tables import (
+    METADATA,
+    CheckpointRow,
+    EntryRow,
+    FactsRow,
+    IdempotencyRow,
+    LookupRow,
+    NodeRow,
+    PersonalRow,
+)
+
+_MOST_FOUND: Final = 1000
+# SQLite allows 32,766 values in a statement.
+_MOST_NAMES: Final = 5000
+_AnySelect: TypeAlias = "Select[*tuple[Any, ...]]"
+_AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An entry's stored bytes.
+
+    Parameters
+    ----------
+    leaf_index, entry_id
+        Its place and id.
+    leaf
+        The header, exact bytes.
+    facts, sealed
+        Its parts as stored, or None.
+    tree_size
+        Size of the tree that its receipt is about.
+    """
+
+    leaf_index: int
+    entry_id: str
+    leaf: bytes
+    facts: bytes | None
+    sealed: bytes | None
+    tree_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An entry as a search finds it; the columns of `LookupRow` without the hashes."""
+
+    leaf_index: int
+    entry_id: str
+    entry_type: str
+    kind: str | None
+    outcome: str | None
+    automated: bool | None
+    recorded_at: datetime
+    about: str | None
+    chain_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What to search for; None means any.
+
+    Parameters
+    ----------
+    entry_type, kind, outcome, automated, chain_id, about
+        Exact values.
+    order_hash, subject_hash
+        Keyed hashes, 32 bytes.
+    from_at, to_at
+        Aware times; from is included, to is not.
+    cursor
+        Leaf index of the last entry of the page before.
+    limit
+        Number of entries, 1 to 1000.
+    """
+
+    entry_type: str | None = None
+    kind: str | None = None
+    outcome: str | None = None
+    automated: bool | None = None
+    chain_id: str | None = None
+    about: str | None = None
+    order_hash: bytes | None = None
+    subject_hash: bytes | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+    cursor: int | None = None
+    limit: int = 50
+
+
+class Reading:
+    """Reads of one consistent snapshot.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def tree_size(self) -> int:
+        """Return the number of entries."""
+        last = self._connection.scalar(select(func.max(col(EntryRow.leaf_index))))
+        return 0 if last is None else last + 1
+
+    def record(self, entry_id: str) -> Record:
+        """Return an entry by its id.
+
+        Raises
+        ------
+        RecordNotFoundError
+            If there is none.
+        """
+        return self._one_record(_RECORDS.where(col(EntryRow.entry_id) == entry_id))
+
+    def record_at(self, leaf_index: int) -> Record:
+        """Return an entry by its place.
+
+        Raises
+        ------
+        RecordNotFoundError
+            If there is none.
+        """
+        return self._one_record(_RECORDS.where(col(EntryRow.leaf_index) == leaf_index))
+
+    def records_about(self, entry_id: str) -> list[Record]:
+        """Return the entries that concern another, oldest first."""
+        place = col(LookupRow.leaf_index) == col(EntryRow.leaf_index)
+        query = _RECORDS.join(LookupRow, place).where(col(LookupRow.about) == entry_id)
+        return self._records(query.order_by(col(EntryRow.leaf_index)))
+
+    def latest(self, entry_type: str, limit: int = 1) -> list[Record]:
+        """Return the newest entries of a type, newest first."""
+        place = col(LookupRow.leaf_index) == col(EntryRow.leaf_index)
+        query = _RECORDS.join(LookupRow, place).where(col(LookupRow.entry_type) == entry_type)
+        return self._records(query.order_by(col(LookupRow.leaf_index).desc()).limit(limit))
+
+    def search(self, search: Search) -> list[Found]:
+        """Return what a search finds, newest first.
+
+        Raises
+        ------
+        SearchInvalidError
+            If a time is naive or the limit is out of range.
+        """
+        if not 1 <= search.limit <= _MOST_FOUND:
+            raise SearchInvalidError(f"limit {search.limit} is not between 1 and {_MOST_FOUND}")
+        times = (search.from_at, search.to_at)
+        if any(moment is not None and moment.tzinfo is None for moment in times):
+            raise SearchInvalidError("a time without a zone")
+        query = _searched(search).order_by(col(LookupRow.leaf_index).desc()).limit(search.limit)
+        return [_found(row) for row in self._connection.execute(query)]
+
+    def found_after(
+        self, leaf_index: int, entry_types: Sequence[str], limit: int = 100
+    ) -> list[Found]:
+        """Return entries of some types behind a place, oldest first; -1 begins at the first."""
+        behind = col(LookupRow.leaf_index) > leaf_index
+        query = _FOUND.where(behind, col(LookupRow.entry_type).in_(entry_types))
+        query = query.order_by(col(LookupRow.leaf_index)).limit(limit)
+        return [_found(row) for row in self._connection.execute(query)]
+
+    def head(self) -> str | None:
+        """Return the newest checkpoint's note, or None for an empty log."""
+        newest = col(CheckpointRow.tree_size).desc()
+        return self._connection.scalar(select(col(CheckpointRow.note)).order_by(newest).limit(1))
+
+    def checkpoint_at(self, tree_size: int) -> str:
+        """Return the note of the checkpoint of exactly this size.
+
+        Raises
+        ------
+        RecordNotFoundError
+            If there is none.
+        """
+        return self._one_note(col(CheckpointRow.tree_size) == tree_size)
+
+    def checkpoint_covering(self, leaf_index: int) -> str:
+        """Return the note of the first checkpoint that covers a leaf.
+
+        Raises
+        ------
+        RecordNotFoundError
+            If there is none.
+        """
+        return self._one_note(col(CheckpointRow.tree_size) > leaf_index)
+
+    def nodes(self, ids: Iterable[NodeId]) -> dict[NodeId, bytes]:
+        """Return those of the named tree nodes that are kept; few statements, whatever the number.
+
+        Parameters
+        ----------
+        ids
+            (level, index); level 0 is the leaf hashes.
+        """
+        named = sorted(set(ids))
+        leaves = [index for level, index in named if level == 0]
+        inner = [name for name in named if name[0] > 0]
+        nodes: dict[NodeId, bytes] = {}
+        for begin in range(0, len(leaves), _MOST_NAMES):
+            some = leaves[begin : begin + _MOST_NAMES]
+            query = select(col(EntryRow.leaf_index), col(EntryRow.leaf_hash))
+            rows = self._connection.execute(query.where(col(EntryRow.leaf_index).in_(some)))
+            nodes.update({(0, index): digest for index, digest in rows})
+        for begin in range(0, len(inner), _MOST_NAMES):
+            key = tuple_(col(NodeRow.level), col(NodeRow.node_index))
+            query_inner = select(col(NodeRow.level), col(NodeRow.node_index), col(NodeRow.hash))
+            found = query_inner.where(key.in_(inner[begin : begin + _MOST_NAMES]))
+            nodes.update(
+                {(level, index): digest for level, index, digest in self._connection.execute(found)}
+            )
+        return nodes
+
+    def leaves(self, begin: int, end: int) -> list[bytes]:
+        """Return the headers at begin <= leaf_index < end."""
+        place = col(EntryRow.leaf_index)
+        query = select(col(EntryRow.leaf)).where(place >= begin, place < end).order_by(place)
+        return list(self._connection.scalars(query))
+
+    def answered(self, key_hashes: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
+        """Return leaf index and body hash of the Idempotency-Keys that were used before."""
+        found: dict[bytes, tuple[int, bytes]] = {}
+        row = IdempotencyRow
+        for begin in range(0, len(key_hashes), _MOST_NAMES):
+            some = col(row.key_hash).in_(key_hashes[begin : begin + _MOST_NAMES])
+            query = select(col(row.key_hash), col(row.leaf_index), col(row.body_hash)).where(some)
+            for key_hash, leaf_index, body_hash in self._connection.execute(query):
+                found[key_hash] = (leaf_index, body_hash)
+        return found
+
+    def _one_record(self, query: _AnySelect) -> Record:
+        records = self._records(query)
+        if not records:
+            raise RecordNotFoundError("no such entry is in the log")
+        return records[0]
+
+    def _records(self, query: _AnySelect) -> list[Record]:
+        return [Record(*row) for row in self._connection.execute(query)]
+
+    def _one_note(self, condition: Any) -> str:  # noqa: ANN401 - an SQL expression
+        query = select(col(CheckpointRow.note)).where(condition)
+        query = query.order_by(col(CheckpointRow.tree_size)).limit(1)
+        note = self._connection.scalar(query)
+        if note is None:
+            raise RecordNotFoundError("no such checkpoint is in the log")
+        return note
+
+
+_RECORDS: Final[_AnySelect] = (
+    select(
+        col(EntryRow.leaf_index),
+        col(EntryRow.entry_id),
+        col(EntryRow.leaf),
+        col(FactsRow.body),
+        col(PersonalRow.sealed),
+        col(EntryRow.tree_size),
+    )
+    .outerjoin(FactsRow, col(FactsRow.leaf_index) == col(EntryRow.leaf_index))
+    .outerjoin(PersonalRow, col(PersonalRow.leaf_index) == col(EntryRow.leaf_index))
+)
+_FOUND: Final[_AnySelect] = select(*METADATA.tables["entry_lookup"].columns)
+
+
+def _searched(search: Search) -> _AnySelect:
+    query: _AnySelect = _FOUND
+    exact = (
+        (col(LookupRow.entry_type), search.entry_type),
+        (col(LookupRow.kind), search.kind),
+        (col(LookupRow.outcome), search.outcome),
+        (col(LookupRow.automated), search.automated),
+        (col(LookupRow.chain_id), search.chain_id),
+        (col(LookupRow.about), search.about),
+        (col(LookupRow.order_hash), search.order_hash),
+        (col(LookupRow.subject_hash), search.subject_hash),
+    )
+    for column, value in exact:
+        if value is not None:
+            query = query.where(column == value)
+    if search.from_at is not None:
+        query = query.where(col(LookupRow.recorded_at) >= search.from_at)
+    if search.to_at is not None:
+        query = query.where(col(LookupRow.recorded_at) < search.to_at)
+    if search.cursor is not None:
+        query = query.where(col(LookupRow.leaf_index) < search.cursor)
+    return query
+
+
+def _found(row: _AnyRow) -> Found:
+    automated = None if row.automated is None else bool(row.automated)
+    return Found(
+        leaf_index=row.leaf_index,
+        entry_id=row.entry_id,
+        entry_type=row.entry_type,
+        kind=row.kind,
+        outcome=row.outcome,
+        automated=automated,
+        recorded_at=row.recorded_at,
+        about=row.about,
+        chain_id=row.chain_id,
+    )

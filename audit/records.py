@@ -1,0 +1,396 @@
+"""What an entry of the log is, before it has a place there.
+
+An entry has a small header (the Merkle leaf), an optional facts part and an optional personal
+part. The header commits to the stored bytes of both parts by their SHA-256, and holds nothing
+personal and nothing that can be guessed: identifiers appear as keyed hashes only. Whatever a
+look-up column holds follows from header and facts, so that it can be checked.
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from audit.canonical import facts_json, parse_json
+from audit.errors import RecordMalformedError, RecordVoidError
+from audit.facts import RecordedDecision, build_facts, parse_decision
+from audit.seal import Sealer
+from models.domain import Decision, Json
+
+__all__ = [
+    "Entry",
+    "EntryType",
+    "Idempotency",
+    "Identity",
+    "Lookup",
+    "PersonalPart",
+    "RecordedDecision",
+    "build_decision_entry",
+    "build_header",
+    "derive_lookup",
+    "format_time",
+    "hash_idempotency_key",
+    "parse_decision",
+    "parse_personal",
+    "parse_time",
+]
+
+HEADER_VERSION: Final = 1
+_NONCE_SIZE_BYTES: Final = 32
+
+
+class EntryType(StrEnum):
+    """What an entry records."""
+
+    LOG_CREATED = "log-created"
+    DECISION = "decision"
+    OVERRIDE = "override"
+    OUTCOME = "outcome"
+    PUBLICATION = "publication"
+    KEY_CREATED = "key-created"
+    KEY_REVOKED = "key-revoked"
+    EXPORT = "export"
+    ACCESS = "access"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which decision it is, about which order, for whom.
+
+    Parameters
+    ----------
+    decision_id
+        Unique in the log.
+    decided_at
+        Aware time.
+    order_id, subject_id
+        The caller's identifiers of order and customer; sealed, looked up by keyed hash.
+    chain_id, parent_id
+        The chain of decisions about one order, and the decision before this one.
+    caller
+        Name of the API key.
+    """
+
+    decision_id: str
+    decided_at: datetime
+    order_id: str
+    subject_id: str | None
+    chain_id: str
+    parent_id: str | None
+    caller: str
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """An Idempotency-Key in the scope where it is unique.
+
+    Parameters
+    ----------
+    caller, route, key
+        Who used which key on which route.
+    body_sha256
+        SHA-256 of the request body, 32 bytes.
+    """
+
+    caller: str
+    route: str
+    key: str
+    body_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry to append.
+
+    Parameters
+    ----------
+    entry_id
+        Unique in the log.
+    entry_type
+        What it records.
+    recorded_at
+        Aware time.
+    header
+        Fields of the header beyond those that `build_header` adds; nothing personal.
+    facts
+        Facts part, or None.
+    personal
+        Plain bytes to seal, or None.
+    order_id, subject_id
+        Identifiers to look it up by; stored as keyed hashes.
+    about
+        Id of the entry that it concerns.
+    idempotency
+        Key under which a retry gets the same answer.
+    """
+
+    entry_id: str
+    entry_type: EntryType
+    recorded_at: datetime
+    header: dict[str, Json]
+    facts: dict[str, Json] | None = None
+    personal: bytes | None = None
+    order_id: str | None = None
+    subject_id: str | None = None
+    about: str | None = None
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalPart:
+    """A decision's personal part, opened.
+
+    Parameters
+    ----------
+    order_id, subject_id
+        As the caller named them.
+    unknown_fields
+        JSON pointers of fields that the kind does not know.
+    order
+        The request body, verbatim.
+    """
+
+    order_id: str
+    subject_id: str | None
+    unknown_fields: tuple[str, ...]
+    order: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What an entry can be searched by; follows from its header and facts.
+
+    Parameters
+    ----------
+    entry_type, kind, outcome, automated, recorded_at, about, chain_id
+        As header or facts say; `recorded_at` is RFC 3339 text.
+    order_hash, subject_hash
+        Keyed hashes, 32 bytes.
+    """
+
+    entry_type: str
+    kind: str | None
+    outcome: str | None
+    automated: bool | None
+    recorded_at: str
+    order_hash: bytes | None
+    subject_hash: bytes | None
+    about: str | None
+    chain_id: str | None
+
+
+def build_decision_entry(
+    decision: Decision,
+    identity: Identity,
+    order: bytes,
+    idempotency: Idempotency | None,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> Entry:
+    """Return the entry that records a decision.
+
+    Parameters
+    ----------
+    decision
+        What was decided.
+    identity
+        Which decision it is.
+    order
+        The request body as received; UTF-8.
+    idempotency
+        The caller's key, if it gave one.
+    random_bytes
+        Source of the nonce in the facts part.
+
+    Raises
+    ------
+    RecordVoidError
+        If snapshot, model version, bundle or confidence is missing.
+    RecordMalformedError
+        If the order is not UTF-8.
+    """
+    verdict, model = decision.verdict, decision.model
+    if not decision.snapshot.features or not model.version or not model.bundle:
+        raise RecordVoidError("the decision has no snapshot, model version or bundle")
+    if not math.isfinite(verdict.confidence):
+        raise RecordVoidError("the decision has no confidence")
+    return Entry(
+        entry_id=identity.decision_id,
+        entry_type=EntryType.DECISION,
+        recorded_at=identity.decided_at,
+        header={
+            "kind": decision.kind,
+            "chain_id": identity.chain_id,
+            "parent_id": identity.parent_id,
+            "model": {"name": model.name, "version": model.version, "bundle": model.bundle},
+            "policy": decision.policy.digest,
+            "confidence": float(verdict.confidence) + 0.0,
+        },
+        facts=build_facts(decision, identity.caller, random_bytes(_NONCE_SIZE_BYTES)),
+        personal=_build_personal(decision, identity, order, idempotency),
+        order_id=identity.order_id,
+        subject_id=identity.subject_id,
+        idempotency=idempotency,
+    )
+
+
+def parse_personal(plaintext: bytes) -> PersonalPart:
+    """Read a decision's opened personal part.
+
+    Raises
+    ------
+    RecordMalformedError
+        If the bytes are not a decision's personal part.
+    """
+    body = parse_json(plaintext)
+    if not isinstance(body, dict):
+        raise RecordMalformedError("the personal part is not an object")
+    order_id, subject_id, order = body.get("order_id"), body.get("subject_id"), body.get("order")
+    unknown = body.get("unknown_fields")
+    if not isinstance(order_id, str) or not isinstance(order, str):
+        raise RecordMalformedError("the personal part names no order")
+    if not isinstance(unknown, list) or not isinstance(subject_id, str | None):
+        raise RecordMalformedError("the personal part is not a decision's")
+    return PersonalPart(order_id, subject_id, tuple(map(str, unknown)), order.encode())
+
+
+def build_header(
+    entry: Entry, facts_sha256: str | None, personal_sha256: str | None, sealer: Sealer
+) -> dict[str, Json]:
+    """Return an entry's whole header; fields without a value are left out.
+
+    Parameters
+    ----------
+    entry
+        The entry.
+    facts_sha256, personal_sha256
+        Hex digests of the parts' stored bytes.
+    sealer
+        Makes the keyed hashes.
+    """
+    used = entry.idempotency
+    header: dict[str, Json] = {
+        **entry.header,
+        "v": HEADER_VERSION,
+        "type": entry.entry_type.value,
+        "id": entry.entry_id,
+        "recorded_at": format_time(entry.recorded_at),
+        "about": entry.about,
+        "facts_sha256": facts_sha256,
+        "personal_sha256": personal_sha256,
+        "order": _hash_hex(sealer, "order", entry.order_id),
+        "subject": _hash_hex(sealer, "subject", entry.subject_id),
+        "idempotency": None
+        if used is None
+        else {
+            "key": hash_idempotency_key(used.caller, used.route, used.key, sealer).hex(),
+            # A plain hash of an order could be guessed from the order, hence a keyed one.
+            "body": sealer.keyed_hash("body", used.body_sha256.hex()).hex(),
+        },
+    }
+    return {name: value for name, value in header.items() if value is not None}
+
+
+def hash_idempotency_key(caller: str, route: str, key: str, sealer: Sealer) -> bytes:
+    """Return the look-up hash of an Idempotency-Key in its scope, 32 bytes."""
+    scope: list[Json] = [caller, route, key]
+    return sealer.keyed_hash("idempotency", facts_json(scope).decode())
+
+
+def derive_lookup(header: Mapping[str, Json], facts: Mapping[str, Json] | None) -> Lookup:
+    """Return what an entry is searched by.
+
+    Raises
+    ------
+    RecordMalformedError
+        If header or facts hold a value of another type.
+    """
+    said = facts or {}
+    automated = said.get("automated")
+    if not isinstance(automated, bool | None):
+        raise RecordMalformedError("automated is not true or false")
+    return Lookup(
+        entry_type=_text(header, "type") or "",
+        kind=_text(header, "kind"),
+        outcome=_text(said, "outcome"),
+        automated=automated,
+        recorded_at=_text(header, "recorded_at") or "",
+        order_hash=_digest(header, "order"),
+        subject_hash=_digest(header, "subject"),
+        about=_text(header, "about"),
+        chain_id=_text(header, "chain_id"),
+    )
+
+
+def format_time(moment: datetime) -> str:
+    """Return RFC 3339 in UTC with microseconds; sorts as the times do.
+
+    Raises
+    ------
+    RecordMalformedError
+        If the time is naive.
+
+    Examples
+    --------
+    >>> format_time(datetime(2026, 1, 15, 8, 30, tzinfo=UTC))
+    '2026-01-15T08:30:00.000000Z'
+    """
+    if moment.tzinfo is None:
+        raise RecordMalformedError("a time without a zone")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """Return the aware UTC time that `format_time` wrote.
+
+    Examples
+    --------
+    >>> parse_time("2026-01-15T08:30:00.000000Z").year
+    2026
+    """
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _build_personal(
+    decision: Decision, identity: Identity, order: bytes, idempotency: Idempotency | None
+) -> bytes:
+    try:
+        text = order.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecordMalformedError("the order is not UTF-8") from error
+    used: Json = None
+    if idempotency is not None:
+        used = {
+            "caller": idempotency.caller,
+            "route": idempotency.route,
+            "key": idempotency.key,
+        }
+    personal: Json = {
+        "order_id": identity.order_id,
+        "subject_id": identity.subject_id,
+        "unknown_fields": [*decision.unknown_fields],
+        "idempotency": used,
+        "order": text,
+    }
+    return facts_json(personal)
+
+
+def _hash_hex(sealer: Sealer, domain: str, value: str | None) -> str | None:
+    return None if value is None else sealer.keyed_hash(domain, value).hex()
+
+
+def _text(values: Mapping[str, Json], name: str) -> str | None:
+    value = values.get(name)
+    if not isinstance(value, str | None):
+        raise RecordMalformedError(f"{name} is not a text")
+    return value
+
+
+def _digest(values: Mapping[str, Json], name: str) -> bytes | None:
+    text = _text(values, name)
+    try:
+        return None if text is None else bytes.fromhex(text)
+    except ValueError as error:
+        raise RecordMalformedError(f"{name} is not hexadecimal") from error

@@ -1,0 +1,150 @@
+"""Raw reads of every table in the order of the log, for `audit.verify`.
+
+Values come as they lie in the file, whatever their type, so that a tampered one is seen and not
+converted or refused. Everything streams.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, CursorResult, text
+
+_FETCH_ROWS: Final = 512
+
+_ENTRIES: Final = """
+SELECT e.leaf_index, e.entry_id, e.leaf, e.leaf_hash, e.tree_size,
+       f.leaf_index IS NOT NULL, f.body, p.leaf_index IS NOT NULL, p.sealed,
+       l.leaf_index IS NOT NULL, l.entry_id, l.entry_type, l.kind, l.outcome, l.automated,
+       l.recorded_at, l.order_hash, l.subject_hash, l.about, l.chain_id
+  FROM log_entry e
+  LEFT JOIN facts_part f ON f.leaf_index = e.leaf_index
+  LEFT JOIN personal_part p ON p.leaf_index = e.leaf_index
+  LEFT JOIN entry_lookup l ON l.leaf_index = e.leaf_index
+ ORDER BY e.leaf_index
+"""
+_CHECKPOINTS: Final = "SELECT tree_size, note FROM checkpoint ORDER BY tree_size"
+_NODES: Final = """
+SELECT level, node_index, hash FROM tree_node
+ WHERE level = :level AND node_index >= :begin AND node_index < :end
+"""
+_NODES_OUTSIDE: Final = """
+SELECT level, node_index FROM tree_node
+ WHERE level NOT BETWEEN 1 AND 62 OR node_index < 0
+    OR CASE WHEN typeof(level) = 'integer' AND typeof(node_index) = 'integer'
+       THEN node_index >= (:tree_size >> level) ELSE 1 END
+"""
+_ORPHANS: Final = """
+SELECT leaf_index FROM {table}
+ WHERE NOT EXISTS (SELECT 1 FROM log_entry e WHERE e.leaf_index = {table}.leaf_index)
+"""
+_IDEMPOTENCY: Final = """
+SELECT i.key_hash, i.leaf_index, i.body_hash, e.leaf
+  FROM idempotency i LEFT JOIN log_entry e ON e.leaf_index = i.leaf_index
+"""
+PART_TABLES: Final = ("facts_part", "personal_part", "entry_lookup")
+
+
+@dataclass(frozen=True, slots=True)
+class RawEntry:
+    """An entry's columns in every table, of whatever type they are found.
+
+    Parameters
+    ----------
+    leaf_index, entry_id, leaf, leaf_hash, tree_size
+        Columns of `EntryRow`.
+    has_facts, facts, has_personal, sealed
+        Whether the part's row is there, and its bytes.
+    has_lookup, lookup
+        Whether the look-up row is there, and its columns behind the leaf index.
+    """
+
+    leaf_index: Any
+    entry_id: Any
+    leaf: Any
+    leaf_hash: Any
+    tree_size: Any
+    has_facts: bool
+    facts: Any
+    has_personal: bool
+    sealed: Any
+    has_lookup: bool
+    lookup: tuple[Any, ...]
+
+
+def read_entry_id(connection: Connection, leaf_index: int) -> str | None:
+    """Return the id of the entry at a place, from its look-up row if its own is gone."""
+    for table in ("log_entry", "entry_lookup"):
+        query = text(f"SELECT entry_id FROM {table} WHERE leaf_index = :leaf_index")  # noqa: S608 - constants above
+        found = connection.execute(query, {"leaf_index": leaf_index}).scalar()
+        if isinstance(found, str):
+            return found
+    return None
+
+
+def count_entries(connection: Connection) -> int:
+    """Return the number of entry rows."""
+    count: int = connection.exec_driver_sql("SELECT count(*) FROM log_entry").scalar_one()
+    return count
+
+
+def scan_entries(connection: Connection) -> Iterator[RawEntry]:
+    """Yield every entry with its parts, in the order of the log."""
+    for row in _stream(connection, _ENTRIES):
+        yield RawEntry(
+            leaf_index=row[0],
+            entry_id=row[1],
+            leaf=row[2],
+            leaf_hash=row[3],
+            tree_size=row[4],
+            has_facts=bool(row[5]),
+            facts=row[6],
+            has_personal=bool(row[7]),
+            sealed=row[8],
+            has_lookup=bool(row[9]),
+            lookup=tuple(row[10:]),
+        )
+
+
+def scan_checkpoints(connection: Connection) -> Iterator[tuple[Any, Any]]:
+    """Yield tree size and note of every checkpoint, by size."""
+    for row in _stream(connection, _CHECKPOINTS):
+        yield row[0], row[1]
+
+
+def read_nodes(
+    connection: Connection, level: int, begin: int, end: int
+) -> dict[tuple[Any, Any], Any]:
+    """Return the stored nodes of one level from begin to end (excluded)."""
+    bounds = {"level": level, "begin": begin, "end": end}
+    rows = connection.execute(text(_NODES), bounds)
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+def scan_nodes_outside(connection: Connection, tree_size: int) -> Iterator[tuple[Any, Any]]:
+    """Yield level and index of nodes that a tree of this size does not have."""
+    for row in connection.execute(text(_NODES_OUTSIDE), {"tree_size": tree_size}):
+        yield row[0], row[1]
+
+
+def scan_orphans(connection: Connection, table: str) -> Iterator[Any]:
+    """Yield the leaf indexes of one of `PART_TABLES` that no entry has."""
+    for row in _stream(connection, _ORPHANS.format(table=table)):
+        yield row[0]
+
+
+def scan_idempotency(connection: Connection) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Yield key hash, leaf index, body hash and the leaf there, of every used key."""
+    for row in _stream(connection, _IDEMPOTENCY):
+        yield row[0], row[1], row[2], row[3]
+
+
+def read_idempotency(connection: Connection, key_hash: bytes) -> tuple[Any, Any] | None:
+    """Return leaf index and body hash of a used key, or None."""
+    query = text("SELECT leaf_index, body_hash FROM idempotency WHERE key_hash = :key_hash")
+    row = connection.execute(query, {"key_hash": key_hash}).first()
+    return None if row is None else (row[0], row[1])
+
+
+def _stream(connection: Connection, query: str) -> CursorResult[*tuple[Any, ...]]:
+    return connection.execution_options(yield_per=_FETCH_ROWS).execute(text(query))

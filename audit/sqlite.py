@@ -1,0 +1,126 @@
+"""Opening SQLite so that an acknowledged commit stays committed.
+
+SQLite 3.7.0 to 3.51.2 can lose acknowledged commits in WAL mode (the WAL-reset bug), so the
+pair of version and journal mode is checked before anything is written, and refused if unsafe.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pysqlite3
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import Connection
+
+from audit.errors import StoreUnavailableError, UnsafeStoreError
+
+IMMEDIATE: Final = "candor_immediate"
+_FILE: Final = "candor_file"
+_WAL_INTRODUCED: Final = (3, 7, 0)
+_WAL_RESET_FIXED: Final = (3, 51, 3)
+_SYNCHRONOUS: Final = ("off", "normal", "full", "extra")
+
+
+def verify_safe_pair(version: tuple[int, ...], journal_mode: str, synchronous: str) -> None:
+    """Check that a commit acknowledged under these settings survives a crash.
+
+    Parameters
+    ----------
+    version
+        SQLite's version, such as (3, 53, 4).
+    journal_mode
+        "wal" or "delete"; every other mode is refused.
+    synchronous
+        "full" or "extra" with WAL; "extra" with a rollback journal.
+
+    Raises
+    ------
+    UnsafeStoreError
+        If an acknowledged commit could be lost.
+
+    Examples
+    --------
+    >>> verify_safe_pair((3, 53, 4), "wal", "full")
+    >>> verify_safe_pair((3, 40, 1), "delete", "extra")
+    """
+    named = f"SQLite {'.'.join(map(str, version))}, {journal_mode}, synchronous {synchronous}"
+    if journal_mode == "wal":
+        in_bad_range = _WAL_INTRODUCED <= version < _WAL_RESET_FIXED
+        if in_bad_range or synchronous not in ("full", "extra"):
+            raise UnsafeStoreError(f"{named}: WAL can lose commits here")
+    elif journal_mode != "delete" or synchronous != "extra":
+        raise UnsafeStoreError(f"{named}: not a durable journal")
+
+
+def open_engine(
+    url: str,
+    *,
+    journal_mode: str,
+    synchronous: str,
+    busy_timeout_ms: int,
+    wal_autocheckpoint_pages: int,
+) -> Engine:
+    """Return an engine whose connections are all durable; connects once to make sure.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL of an SQLite file.
+    journal_mode, synchronous
+        See `verify_safe_pair`.
+    busy_timeout_ms
+        How long a writer waits for another.
+    wal_autocheckpoint_pages
+        After how many pages the WAL is folded back; 0 means never.
+
+    Raises
+    ------
+    UnsafeStoreError
+        If the settings asked for, or those that SQLite then reports, are unsafe.
+
+    Notes
+    -----
+    A transaction on the engine raises `StoreUnavailableError` once the file was moved, replaced
+    or deleted.
+    """
+    version: tuple[int, ...] = pysqlite3.sqlite_version_info
+    verify_safe_pair(version, journal_mode, synchronous)
+    engine = create_engine(url, module=pysqlite3)
+
+    database = engine.url.database or ""
+
+    def prepare(connection: Any, record: Any) -> None:  # noqa: ANN401 - a DBAPI connection has no type
+        # The driver would begin transactions late and by itself; `begin` below does it instead.
+        connection.isolation_level = None
+        for name, value in (
+            ("busy_timeout", busy_timeout_ms),
+            ("journal_mode", journal_mode),
+            ("synchronous", synchronous),
+            ("foreign_keys", 1),
+            ("recursive_triggers", 1),
+            ("wal_autocheckpoint", wal_autocheckpoint_pages),
+        ):
+            connection.execute(f"PRAGMA {name}={value}")
+        mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+        level = connection.execute("PRAGMA synchronous").fetchone()[0]
+        verify_safe_pair(version, mode, _SYNCHRONOUS[level])
+        record.info[_FILE] = _identify(database)
+
+    def begin(connection: Connection) -> None:
+        # SQLite goes on writing into a file that was deleted or replaced under it.
+        if connection.info.get(_FILE) != _identify(database):
+            connection.invalidate()
+            raise StoreUnavailableError("the database file was moved, replaced or deleted")
+        immediate = connection.get_execution_options().get(IMMEDIATE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _identify(database: str) -> tuple[int, int] | None:
+    try:
+        status = Path(database).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,135 @@
+"""Decisions, keys and entries that the tests of this package share."""
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck
+
+from audit.checkpoint import LogSigner
+from audit.records import Entry, EntryType, Idempotency, Identity, build_decision_entry
+from audit.seal import Sealer
+from audit.store import Store, open_store
+from models.domain import (
+    Attributions,
+    Decision,
+    Effect,
+    ModelRef,
+    PolicyRef,
+    Reason,
+    RuleHit,
+    Runtime,
+    Side,
+    Snapshot,
+    Text,
+    Verdict,
+)
+
+# How long a case takes is no property of the code: other work may share the machine.
+UNHURRIED: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow],
+}
+START = datetime(2026, 1, 15, 8, 30, tzinfo=UTC)
+SIGNER = LogSigner("candor.example/log", Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
+OTHER_SIGNER = LogSigner("candor.example/log", Ed25519PrivateKey.from_private_bytes(b"\x08" * 32))
+VKEY = SIGNER.verifier_key
+SEALER = Sealer(b"\x01" * 32, b"\x02" * 32)
+
+
+def make_verdict(**changes: Any) -> Verdict:  # noqa: ANN401 - any field of a verdict
+    values = {"presale_lead_days": 1.25, "destination": -0.5, "return_rate": 0.1}
+    reason = Reason(
+        rank=1,
+        code="LONG_PRESALE",
+        group="presale",
+        side=Side.ADVERSE,
+        toward="reject",
+        share=0.925925925925926,
+        contribution=1.25,
+        features=("presale_lead_days",),
+        facts={"presale_lead_days": 45, "effective_on": "2026-01-15", "urgent": True},
+        text=Text("预售期45天", "45 days of presale"),
+    )
+    fields: dict[str, Any] = {
+        "outcome": "reject",
+        "automated": True,
+        "raw_probability": 0.679178699175393,
+        "probability": 0.7,
+        "interval": (0.65, 0.75),
+        "confidence": 0.7,
+        "outcome_set": ("reject",),
+        "attributions": Attributions(-0.1, 0.75, "logit", values),
+        "reasons": (reason,),
+        "counter_reasons": (),
+        "rules": (RuleHit("r-1", "2", Effect.NONE, {"limit": 3.5}, Text("规则", "rule")),),
+        "summary": Text("拒绝", "Rejected"),
+    }
+    return Verdict(**(fields | changes))
+
+
+def make_decision(**changes: Any) -> Decision:  # noqa: ANN401 - any field of a decision
+    snapshot = Snapshot(
+        {"presale_lead_days": 45.0, "destination": "US", "return_rate": None},
+        {"effective_on": "2026-01-15", "pieces": 11},
+    )
+    fields: dict[str, Any] = {
+        "kind": "admission",
+        "snapshot": snapshot,
+        "verdict": make_verdict(),
+        "model": ModelRef("admission", "3", "sha256:ab", "run-1"),
+        "policy": PolicyRef("admission", "1", "sha256:cd"),
+        "runtime": Runtime("0.1.0", "pred_contrib", "f-1", "4.7.0", "x86_64", "2.3.5", "3.11.7"),
+        "unknown_fields": ("/gift_note",),
+        "timings_ms": {"score": 0.25},
+    }
+    return Decision(**(fields | changes))
+
+
+def make_order(number: int) -> bytes:
+    return orjson.dumps({"order_id": f"o-{number}", "buyer": "王小明", "presale_lead_days": 45})
+
+
+def make_decision_entry(
+    number: int, *, key: str | None = None, order: bytes | None = None
+) -> Entry:
+    body = make_order(number) if order is None else order
+    used = None if key is None else Idempotency("oms", "/v1/decisions", key, sha256(body).digest())
+    identity = Identity(
+        decision_id=f"d-{number}",
+        decided_at=START + timedelta(seconds=number),
+        order_id=f"o-{number}",
+        subject_id=f"s-{number % 5}" if number % 3 else None,
+        chain_id=f"c-{number // 2}",
+        parent_id=f"d-{number - 1}" if number % 2 else None,
+        caller="oms",
+    )
+    return build_decision_entry(make_decision(), identity, body, used)
+
+
+def make_override_entry(number: int, about: str) -> Entry:
+    return Entry(
+        entry_id=f"v-{number}",
+        entry_type=EntryType.OVERRIDE,
+        recorded_at=START + timedelta(hours=number),
+        header={"kind": "admission"},
+        facts={"version": 1, "outcome": "accept", "reason_code": "KNOWN_CUSTOMER"},
+        personal=b'{"comment": "long-standing customer"}',
+        about=about,
+    )
+
+
+def make_publication_entry(number: int) -> Entry:
+    return Entry(
+        entry_id=f"p-{number}",
+        entry_type=EntryType.PUBLICATION,
+        recorded_at=START + timedelta(days=number),
+        header={"kind": "admission", "bootstrap": True},
+    )
+
+
+def open_sample_store(folder: Path, **settings: Any) -> Store:  # noqa: ANN401 - settings of open_store
+    return open_store(f"sqlite:///{folder / 'log.db'}", **settings)

@@ -1,0 +1,161 @@
+"""A recorded decision is decided again, and every difference is named with its cause."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from audit.errors import RecordMalformedError, RecordNotFoundError
+from audit.log import append
+from audit.records import Identity, build_decision_entry, parse_personal
+from audit.replay import replay
+from audit.store import Record
+from models.decide import LoadedModel, decide, decide_many
+from models.domain import Decision, Json, ModelRef, PolicyRef, Snapshot
+from tests.audit.sample import SEALER, SIGNER, START, open_sample_store
+from tests.models.examples import loaded, order
+
+BAD = {"recent_orders": [{"ordered": 4, "returned": 3}, {"ordered": 7, "returned": 6}]}
+
+
+def no_clock() -> float:
+    return 0.0
+
+
+def record_of(folder: Path, decision: Decision, body: bytes) -> Record:
+    store = open_sample_store(folder)
+    identity = Identity("d-1", START, "P-1", None, "c-1", None, "oms")
+    append(store, [build_decision_entry(decision, identity, body, None)], SIGNER, SEALER)
+    with store.reading() as reading:
+        record = reading.record("d-1")
+    store.close()
+    return record
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    body = order(customer=BAD)
+    return record_of(tmp_path, decide(loaded(), body, no_clock), body)
+
+
+def load(_model: ModelRef, _policy: PolicyRef) -> LoadedModel:
+    return loaded()
+
+
+def compute_snapshot(model: LoadedModel, record: Record) -> Snapshot:
+    body = parse_personal(SEALER.open(record.entry_id, record.sealed or b"")).order
+    return decide(model, body, no_clock).snapshot
+
+
+def change(record: Record, edit: Callable[[dict[str, Json]], None]) -> Record:
+    facts = orjson.loads(record.facts or b"")
+    edit(facts)
+    return replace(record, facts=orjson.dumps(facts))
+
+
+def test_a_replay_is_identical(record: Record) -> None:
+    """The stored bytes, the named model and the code give the same verdict, bit for bit."""
+    result = replay(record, load, compute_snapshot)
+    assert result.match
+    assert result.differences == ()
+    assert result.cause is None
+    assert result.recorded == result.replayed
+    assert result.recorded["outcome"] == "reject"
+
+
+def test_decisions_made_in_a_batch_replay_singly(tmp_path: Path) -> None:
+    """Whatever the batch a decision was scored in, its replay is identical."""
+    bodies = [order(stock=float(stock)) for stock in range(0, 200, 7)]
+    orders = [loaded().schema.parse(body) for body in bodies]
+    decisions = decide_many(loaded(), orders, no_clock)
+    for number, (decision, body) in enumerate(zip(decisions, bodies, strict=True)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert replay(record_of(folder, decision, body), load, compute_snapshot).match
+
+
+def test_the_model_and_policy_of_the_record_are_loaded(record: Record) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def load_named(model: ModelRef, policy: PolicyRef) -> LoadedModel:
+        asked.append((model.bundle, policy.version))
+        return loaded()
+
+    assert replay(record, load_named).match
+    assert asked == [(loaded().model_ref.bundle, "2026-01")]
+
+
+def test_the_last_bit_of_a_margin_counts(record: Record) -> None:
+    def edit(facts: dict[str, Json]) -> None:
+        attributions = facts["attributions"]
+        assert isinstance(attributions, dict)
+        margin = attributions["margin"]
+        assert isinstance(margin, float)
+        attributions["margin"] = margin * (1 + 2**-52)
+
+    result = replay(change(record, edit), load)
+    assert [difference.path for difference in result.differences] == ["/attributions/margin"]
+    assert not result.match
+    assert result.cause == "unexplained"
+
+
+def test_differences_name_their_place(record: Record) -> None:
+    def edit(facts: dict[str, Json]) -> None:
+        reasons = facts["reasons"]
+        assert isinstance(reasons, list)
+        assert isinstance(reasons[0], dict)
+        reasons[0]["text"] = {"zh": "别的", "en": "another"}
+        values = reasons[0]["facts"]
+        assert isinstance(values, dict)
+        values["a/b~c"] = 1
+        facts["outcome_set"] = ["accept", "review", "reject", "more"]
+        facts["reasons"] = [*reasons, reasons[0]]
+
+    paths = {difference.path for difference in replay(change(record, edit), load).differences}
+    assert {"/reasons/0/text/zh", "/reasons/0/text/en", "/reasons/0/facts/a~1b~0c"} <= paths
+    assert "/outcome_set/3" in paths
+    assert any(path.startswith("/reasons/") and path.count("/") == 2 for path in paths)
+
+
+def test_a_changed_order_is_seen_in_the_snapshot(record: Record) -> None:
+    def recompute(model: LoadedModel, _record: Record) -> Snapshot:
+        return decide(model, order(customer=BAD, stock=5.0), no_clock).snapshot
+
+    result = replay(record, load, recompute)
+    assert [difference.path for difference in result.differences] == ["/features/stock"]
+    assert [(one.recorded, one.replayed) for one in result.differences] == [(4.0, 5.0)]
+
+
+def test_an_order_that_no_longer_opens_does_not_hinder_the_replay(record: Record) -> None:
+    assert replay(record, load, lambda _model, _record: None).match
+
+
+def test_another_runtime_is_the_cause(record: Record) -> None:
+    def edit(facts: dict[str, Json]) -> None:
+        facts["outcome"] = "accept"
+        runtime = facts["runtime"]
+        assert isinstance(runtime, dict)
+        runtime["lightgbm"] = "4.6.0"
+        runtime["python"] = "3.11.0"
+
+    cause = replay(change(record, edit), load).cause
+    assert cause is not None
+    assert cause.startswith("lightgbm: 4.6.0 was recorded, ")
+
+
+def test_another_runtime_alone_is_no_difference(record: Record) -> None:
+    def edit(facts: dict[str, Json]) -> None:
+        runtime = facts["runtime"]
+        assert isinstance(runtime, dict)
+        runtime["numpy"] = "1.0"
+
+    assert replay(change(record, edit), load).match
+
+
+def test_a_record_without_facts_cannot_be_replayed(record: Record) -> None:
+    with pytest.raises(RecordNotFoundError):
+        replay(replace(record, facts=None), load)
+    with pytest.raises(RecordMalformedError):
+        replay(replace(record, facts=b"{}"), load)

@@ -1,0 +1,109 @@
+"""Unsafe pairs of SQLite version and journal are refused."""
+
+from pathlib import Path
+
+import pysqlite3
+import pytest
+from sqlalchemy import text
+
+from audit.errors import UnsafeStoreError
+from audit.sqlite import IMMEDIATE, open_engine, verify_safe_pair
+
+SAFE = [
+    ((3, 51, 3), "wal", "full"),
+    ((3, 51, 3), "wal", "extra"),
+    ((3, 53, 4), "wal", "full"),
+    ((4, 0, 0), "wal", "full"),
+    ((3, 7, 0), "delete", "extra"),
+    ((3, 40, 1), "delete", "extra"),
+    ((3, 51, 2), "delete", "extra"),
+]
+UNSAFE = [
+    ((3, 7, 0), "wal", "full"),
+    ((3, 40, 1), "wal", "extra"),
+    ((3, 51, 2), "wal", "full"),
+    ((3, 53, 4), "wal", "normal"),
+    ((3, 53, 4), "wal", "off"),
+    ((3, 53, 4), "delete", "full"),
+    ((3, 53, 4), "truncate", "extra"),
+    ((3, 53, 4), "memory", "extra"),
+    ((3, 53, 4), "off", "extra"),
+]
+
+
+@pytest.mark.parametrize(("version", "journal_mode", "synchronous"), SAFE)
+def test_a_safe_pair_is_taken(
+    version: tuple[int, ...], journal_mode: str, synchronous: str
+) -> None:
+    verify_safe_pair(version, journal_mode, synchronous)
+
+
+@pytest.mark.parametrize(("version", "journal_mode", "synchronous"), UNSAFE)
+def test_an_unsafe_pair_is_refused(
+    version: tuple[int, ...], journal_mode: str, synchronous: str
+) -> None:
+    with pytest.raises(UnsafeStoreError, match=r"3\."):
+        verify_safe_pair(version, journal_mode, synchronous)
+
+
+def test_the_linked_sqlite_is_outside_the_bad_range() -> None:
+    assert pysqlite3.sqlite_version_info >= (3, 51, 3)
+
+
+@pytest.mark.parametrize(
+    ("journal_mode", "synchronous", "level"), [("wal", "full", 2), ("delete", "extra", 3)]
+)
+def test_connections_have_the_settings_asked_for(
+    tmp_path: Path, journal_mode: str, synchronous: str, level: int
+) -> None:
+    engine = open_engine(
+        f"sqlite:///{tmp_path / 'a.db'}",
+        journal_mode=journal_mode,
+        synchronous=synchronous,
+        busy_timeout_ms=1234,
+        wal_autocheckpoint_pages=77,
+    )
+    expected: dict[str, int | str] = {
+        "journal_mode": journal_mode,
+        "synchronous": level,
+        "busy_timeout": 1234,
+        "wal_autocheckpoint": 77,
+        "foreign_keys": 1,
+        "recursive_triggers": 1,
+    }
+    with engine.connect() as connection, connection.begin():
+        for name, value in expected.items():
+            assert connection.execute(text(f"PRAGMA {name}")).scalar() == value
+    engine.dispose()
+
+
+def test_a_database_in_memory_is_refused() -> None:
+    """What SQLite makes of the settings counts, not what was asked for."""
+    engine = open_engine(
+        "sqlite://",
+        journal_mode="wal",
+        synchronous="full",
+        busy_timeout_ms=100,
+        wal_autocheckpoint_pages=0,
+    )
+    with pytest.raises(UnsafeStoreError, match="memory"):
+        engine.connect()
+    engine.dispose()
+
+
+def test_an_immediate_transaction_takes_the_write_lock(tmp_path: Path) -> None:
+    engine = open_engine(
+        f"sqlite:///{tmp_path / 'a.db'}",
+        journal_mode="wal",
+        synchronous="full",
+        busy_timeout_ms=1,
+        wal_autocheckpoint_pages=0,
+    )
+    with engine.connect() as first, engine.connect() as second:
+        immediate = first.execution_options(**{IMMEDIATE: True})
+        with immediate.begin():
+            with second.begin():
+                assert second.execute(text("SELECT 1")).scalar() == 1
+            with pytest.raises(pysqlite3.OperationalError, match="locked"):
+                second.connection.dbapi_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr] # a DBAPI connection has no type
+    engine.dispose()
