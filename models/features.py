@@ -14,18 +14,24 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
 
+from models.declarations import Computed
 from models.domain import FeatureValue, JsonScalar, Snapshot
 from models.errors import KindFileError
-from models.kind import Computed, Kind
+from models.kind import Kind
 
 OrderValue: TypeAlias = "JsonScalar | date | list[OrderValue] | dict[str, OrderValue]"
 Order: TypeAlias = Mapping[str, OrderValue]
 _Getter: TypeAlias = Callable[[Order], OrderValue]
+_EARTH_RADIUS_KM = 6371.0
 
 
 def _numbers(values: OrderValue) -> list[float]:
     items = values if isinstance(values, list) else [values]
     return [float(item) for item in items if isinstance(item, (int, float))]
+
+
+def _as_list(values: OrderValue) -> list[OrderValue]:
+    return values if isinstance(values, list) else [values]
 
 
 def _number(value: OrderValue) -> float | None:
@@ -79,6 +85,64 @@ def count(values: OrderValue) -> float:
     return float(len(values)) if isinstance(values, list) else 0.0
 
 
+def count_true(values: OrderValue) -> float | None:
+    """Count the elements that are true, or a single value; None when nothing is known.
+
+    Examples
+    --------
+    >>> count_true([True, False, None, True]), count_true([None])
+    (2.0, None)
+    """
+    known = [item for item in _as_list(values) if isinstance(item, bool)]
+    return float(sum(known)) if known else None
+
+
+def share_true(values: OrderValue, last: float | None = None) -> float | None:
+    """Share of true elements among the known ones of the first `last`, or of all.
+
+    Arrays are newest first. None when nothing is known.
+
+    Examples
+    --------
+    >>> share_true([True, False, False, True], last=2)
+    0.5
+    """
+    first = _as_list(values)[: None if last is None else int(last)]
+    known = [item for item in first if isinstance(item, bool)]
+    return sum(known) / len(known) if known else None
+
+
+def weighted_mean(values: OrderValue, weights: OrderValue, prices: OrderValue) -> float | None:
+    """Mean of `values`, each weighted by weight times price (quantity and unit price of a line).
+
+    A line with a missing part is left out; None when none is whole or all weigh nothing.
+
+    Examples
+    --------
+    >>> weighted_mean([0.5, 0.0, None], [1, 2, 9], [30.0, 10.0, 5.0])
+    0.3
+    """
+    lines = [values, weights, prices]
+    whole = [_numbers(list(line)) for line in zip(*map(_as_list, lines), strict=True)]
+    known = [(line[0], line[1] * line[2]) for line in whole if len(line) == len(lines)]
+    weight = math.fsum(mass for _, mass in known)
+    return math.fsum(value * mass for value, mass in known) / weight if weight > 0 else None
+
+
+def largest_share(left: OrderValue, right: OrderValue) -> float | None:
+    """Largest of the products of paired elements over their sum: how one-sided a basket is.
+
+    Examples
+    --------
+    >>> largest_share([2, 1], [10.0, 5.0])
+    0.8
+    """
+    pairs = [_numbers(list(pair)) for pair in zip(_as_list(left), _as_list(right), strict=True)]
+    products = [pair[0] * pair[1] for pair in pairs if len(pair) == len((left, right))]
+    whole = math.fsum(products)
+    return max(products) / whole if whole > 0 else None
+
+
 def difference(left: OrderValue, right: OrderValue) -> float | None:
     """Left minus right.
 
@@ -115,6 +179,30 @@ def date_text(value: OrderValue) -> str | None:
     return None if found is None else found.isoformat()
 
 
+def distance_km(
+    latitude: OrderValue, longitude: OrderValue, to_latitude: OrderValue, to_longitude: OrderValue
+) -> float | None:
+    """Great-circle distance between two places in degrees, in whole kilometres.
+
+    Notes
+    -----
+    Haversine formula on a sphere of 6371 km. Rounded, so that platforms' trigonometry agrees.
+
+    Examples
+    --------
+    >>> distance_km(31.23, 121.47, 39.90, 116.40)
+    1067.0
+    """
+    places = [_number(value) for value in (latitude, longitude, to_latitude, to_longitude)]
+    known = [math.radians(place) for place in places if place is not None]
+    if len(known) < len(places):
+        return None
+    north, east, to_north, to_east = known
+    half = math.sin((to_north - north) / 2) ** 2
+    half += math.cos(north) * math.cos(to_north) * math.sin((to_east - east) / 2) ** 2
+    return float(round(2 * _EARTH_RADIUS_KM * math.asin(math.sqrt(min(half, 1.0)))))
+
+
 def local_hour(value: OrderValue) -> float | None:
     """Hour of the day, with fraction, in the timestamp's own offset.
 
@@ -124,6 +212,20 @@ def local_hour(value: OrderValue) -> float | None:
     3.5
     """
     return value.hour + value.minute / 60 if isinstance(value, datetime) else None
+
+
+def hours_between(start: OrderValue, end: OrderValue) -> float | None:
+    """Hours from timestamp `start` to `end`, to one decimal; negative when `end` is earlier.
+
+    Examples
+    --------
+    >>> early = datetime.fromisoformat("2026-02-01T03:30:00+08:00")
+    >>> hours_between(early, datetime.fromisoformat("2026-01-31T21:30:00+00:00"))
+    2.0
+    """
+    if not isinstance(start, datetime) or not isinstance(end, datetime):
+        return None
+    return round((end - start).total_seconds() / 3600, 1)
 
 
 def largest(values: OrderValue) -> float | None:
@@ -165,10 +267,16 @@ FUNCTIONS: dict[str, Callable[..., FeatureValue]] = {
         ratio,
         total,
         count,
+        count_true,
+        share_true,
+        weighted_mean,
+        largest_share,
         difference,
         days_between,
         date_text,
+        distance_km,
         local_hour,
+        hours_between,
         largest,
         smallest,
         is_different,
@@ -189,18 +297,30 @@ def build_getter(path: str) -> _Getter:
     >>> build_getter("lines[].quantity")({"lines": [{"quantity": 2}, {}]})
     [2, None]
     """
-    steps = path.split(".")
+    head, array, tail = path.partition("[]")
+    first, *further = head.split(".")
 
-    def read(value: OrderValue, depth: int) -> OrderValue:
-        for index in range(depth, len(steps)):
-            name, is_array = steps[index].removesuffix("[]"), steps[index].endswith("[]")
+    def read(order: Order) -> OrderValue:
+        value = order.get(first)
+        for name in further:
             value = value.get(name) if isinstance(value, dict) else None
-            if is_array:
-                items = value if isinstance(value, list) else None
-                return None if items is None else [read(item, index + 1) for item in items]
         return value
 
-    return lambda order: read(dict(order), 0)
+    return _build_array_getter(read, tail) if array else read
+
+
+def _build_array_getter(read: _Getter, tail: str) -> _Getter:
+    element = build_getter(tail.removeprefix(".")) if tail else None
+
+    def read_elements(order: Order) -> OrderValue:
+        items = read(order)
+        if not isinstance(items, list):
+            return None
+        if element is None:
+            return list(items)
+        return [element(item) if isinstance(item, dict) else None for item in items]
+
+    return read_elements
 
 
 class Extractor:

@@ -18,14 +18,16 @@ def test_a_file_is_one_concept(path: Path) -> None:
 
 
 def test_nothing_reads_or_writes_a_pickle() -> None:
-    pattern = re.compile(r"^\s*(?:import|from)\s+(?:pickle|cloudpickle|joblib|dill|shelve)\b", re.M)
+    pattern = re.compile(
+        r"^\s*(?:import|from)\s+(?:pickle|cloudpickle|joblib|dill|shelve)\b", re.MULTILINE
+    )
     assert [path for path in SOURCES if pattern.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_each_invariant_names_a_test_that_exists() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     section = text.split("## Invariants")[1].split("## ")[0]
-    numbered = re.findall(r"^\d+\. .*$", section, re.M)
+    numbered = re.findall(r"^\d+\. .*$", section, re.MULTILINE)
     assert len(numbered) == 10
     for line in numbered:
         named = re.findall(r"`(tests/[a-z_/]+\.py)`", line)

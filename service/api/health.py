@@ -1,0 +1,97 @@
+"""Whether the service lives, whether it can serve, and what it counted."""
+
+import shutil
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from audit.errors import StoreUnavailableError
+from models.domain import Json
+from models.errors import PlatformError
+from service.answers import JsonObject
+from service.api import schemas
+from service.api.access import OpenPlatform
+from service.api.contract import answers
+from service.api.replies import json_reply
+from service.errors import NoLiveModelError
+from service.wiring import Platform
+
+router = APIRouter(tags=["health"])
+
+
+@router.get(
+    "/health/live",
+    response_class=Response,
+    responses=answers(schemas.Health, "The process answers."),
+)
+async def live() -> Response:
+    """Tell that the process answers."""
+    return json_reply({"status": "live", "checks": []})
+
+
+@router.get(
+    "/health/ready",
+    response_class=Response,
+    responses={
+        **answers(schemas.Health, "Model, store and disk are fit."),
+        **answers(schemas.Health, "What is not fit, and why.", 503),
+    },
+)
+def ready(platform: OpenPlatform) -> Response:
+    """Tell whether model, store and disk are fit, and why not."""
+    checks = [
+        _check("store", _check_store, platform),
+        _check("model", _check_models, platform),
+        _check("disk", _check_disk, platform),
+    ]
+    fit = all(check["ok"] for check in checks)
+    listed: list[Json] = [*checks]
+    status = "ready" if fit else "unready"
+    return json_reply({"status": status, "checks": listed}, 200 if fit else 503)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Prometheus text exposition.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+    },
+)
+def metrics(platform: OpenPlatform) -> Response:
+    """Show counters in Prometheus form."""
+    return Response(platform.metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+def _check(name: str, check: Callable[[Platform], str], platform: Platform) -> JsonObject:
+    try:
+        return {"name": name, "ok": True, "detail": check(platform)}
+    except PlatformError as error:
+        return {"name": name, "ok": False, "detail": f"{error.detail}: {error.remedy}"}
+
+
+def _check_store(platform: Platform) -> str:
+    if not platform.writer.is_alive():
+        raise StoreUnavailableError("the writer does not run", "Restart the service.")
+    with platform.store.reading() as reading:
+        return f"{reading.tree_size()} entries"
+
+
+def _check_models(platform: Platform) -> str:
+    published = sorted(platform.live.publications())
+    if not published:
+        raise NoLiveModelError("no model is live")
+    for kind in published:
+        platform.live.get(kind)
+    return f"live: {', '.join(published)}"
+
+
+def _check_disk(platform: Platform) -> str:
+    free = shutil.disk_usage(platform.settings.var).free
+    least = platform.settings.disk_free_min_bytes
+    if free < least:
+        raise StoreUnavailableError(f"{free} bytes are free, {least} are needed")
+    return f"{free} bytes are free"

@@ -1,0 +1,332 @@
+"""The shapes of requests and answers: forms for checking bodies, and models for OpenAPI.
+
+Answers are written from stored bytes and not through these models; a test holds that they match.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+Scalar = str | int | float | bool | None
+Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OverrideRequest(_Form):
+    """A person's decision instead of the platform's."""
+
+    outcome: Code
+    reason_code: Code
+    comment: Annotated[str, Field(max_length=4000)] = ""
+
+
+class OutcomeRequest(_Form):
+    """What really happened."""
+
+    label: Code
+    observed_at: AwareDatetime
+    details: JsonValue = None
+
+
+class Reason(BaseModel):
+    """One reason, in words and numbers."""
+
+    rank: int
+    code: str
+    toward: str
+    share: float
+    contribution: float
+    group: str
+    features: list[str]
+    facts: dict[str, Scalar]
+    text: str
+
+
+class Rule(BaseModel):
+    """A policy rule that fired."""
+
+    id: str
+    version: str
+    effect: Literal["none", "review", "reject", "exclude"]
+    facts: dict[str, Scalar]
+    text: str
+
+
+class Model(BaseModel):
+    """Which model decided."""
+
+    name: str
+    version: str
+    bundle: str
+    run_id: str
+
+
+class Policy(BaseModel):
+    """Which policy decided."""
+
+    name: str
+    version: str
+    digest: str
+
+
+class Attributions(BaseModel):
+    """Base value and values sum to the margin, in log-odds."""
+
+    base_value: float
+    margin: float
+    link: Literal["logit"]
+    values: dict[str, float]
+
+
+class Receipt(BaseModel):
+    """Proof of a record's place in the log."""
+
+    leaf_index: int
+    tree_size: int
+    leaf: str
+    proof: str
+
+
+class Decision(BaseModel):
+    """A decision as answered."""
+
+    decision_id: str
+    kind: str
+    order_id: str | None
+    decided_at: str
+    chain_id: str | None
+    parent_id: str | None
+    outcome: str
+    automated: bool
+    raw_probability: float
+    probability: float
+    interval: list[float]
+    confidence: float
+    outcome_set: list[str]
+    summary: str
+    reasons: list[Reason]
+    counter_reasons: list[Reason]
+    counterfactuals: list[dict[str, JsonValue]]
+    rules: list[Rule]
+    model: Model
+    policy: Policy
+    features: dict[str, Scalar]
+    attributions: Attributions
+    warnings: list[str]
+    receipt: Receipt
+    timings_ms: dict[str, float]
+
+
+class Override(BaseModel):
+    """An override entry; the comment shows only to those who may see identifiers."""
+
+    entry_id: str
+    decision_id: str
+    recorded_at: str
+    leaf_index: int
+    actor: str
+    outcome: str
+    reason_code: str
+    comment: str = ""
+
+
+class ObservedOutcome(BaseModel):
+    """An outcome entry; details show only to those who may see identifiers."""
+
+    entry_id: str
+    decision_id: str
+    recorded_at: str
+    leaf_index: int
+    actor: str
+    label: str
+    observed_at: str
+    details: JsonValue = None
+
+
+class RecordedOverride(Override):
+    """A new override with its receipt."""
+
+    receipt: Receipt
+
+
+class RecordedOutcome(ObservedOutcome):
+    """A new outcome with its receipt."""
+
+    receipt: Receipt
+
+
+class ProofStatus(BaseModel):
+    """Whether receipt and facts hold now."""
+
+    status: Literal["verified", "broken"]
+    detail: str | None
+    checkpoint_tree_size: int | None
+
+
+class DecisionRead(Decision):
+    """A decision with what was said of it later."""
+
+    outcome_in_force: str
+    overrides: list[Override]
+    observed_outcome: ObservedOutcome | None
+    proof_status: ProofStatus
+
+
+class FoundDecision(BaseModel):
+    """A decision on a search page."""
+
+    decision_id: str
+    kind: str
+    order_id: str
+    decided_at: str
+    chain_id: str | None
+    outcome: str
+    automated: bool
+    outcome_in_force: str
+    awaits_review: bool
+    leaf_index: int
+
+
+class SearchPage(BaseModel):
+    """A page of a search; `next_cursor` is null on the last one."""
+
+    decisions: list[FoundDecision]
+    next_cursor: str | None
+
+
+class Difference(BaseModel):
+    """A value that came out otherwise; `path` is a JSON pointer into the facts."""
+
+    path: str
+    recorded: JsonValue
+    replayed: JsonValue
+
+
+class Replay(BaseModel):
+    """A decision and what it would be now."""
+
+    match: bool
+    differences: list[Difference]
+    cause: str | None
+    recorded: dict[str, JsonValue]
+    replayed: dict[str, JsonValue]
+
+
+class Words(BaseModel):
+    """The same words in both languages."""
+
+    zh: str
+    en: str
+
+
+class Outcome(BaseModel):
+    """One possible answer."""
+
+    code: str
+    title: Words
+
+
+class Feature(BaseModel):
+    """A value that the model sees."""
+
+    name: str
+    title: Words
+    type: Literal["number", "boolean", "category"]
+    unit: str
+    monotone: Literal[-1, 0, 1]
+    group: str
+    protected: bool
+
+
+class Example(BaseModel):
+    """An order that can be posted as it is."""
+
+    name: str
+    title: Words
+    order: dict[str, JsonValue]
+
+
+class Kind(BaseModel):
+    """What can be decided; `model` and `policy` are null when none is live."""
+
+    name: str
+    version: str
+    title: Words
+    adverse_event: Words
+    outcomes: list[Outcome]
+    request_schema: dict[str, JsonValue]
+    features: list[Feature]
+    model: Model | None
+    policy: Policy | None
+    examples: list[Example]
+
+
+class KindList(BaseModel):
+    """All kinds."""
+
+    kinds: list[Kind]
+
+
+class Consistency(BaseModel):
+    """RFC 6962 consistency proof, base64 hashes."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_size: Annotated[int, Field(alias="from")]
+    to_size: Annotated[int, Field(alias="to")]
+    proof: list[str]
+
+
+class Check(BaseModel):
+    """One readiness check."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Health(BaseModel):
+    """Whether the service can serve, and why not."""
+
+    status: Literal["live", "ready", "unready"]
+    checks: list[Check]
+
+
+class Fault(BaseModel):
+    """A malformed place."""
+
+    pointer: str
+    message: str
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457 problem."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    remedy: str
+    errors: list[Fault] | None = None
+
+
+DOCUMENTED: tuple[type[BaseModel], ...] = (
+    OverrideRequest,
+    OutcomeRequest,
+    Decision,
+    DecisionRead,
+    RecordedOverride,
+    RecordedOutcome,
+    SearchPage,
+    Replay,
+    Kind,
+    KindList,
+    Consistency,
+    Health,
+    ProblemDocument,
+)

@@ -1,0 +1,38 @@
+"""Options that commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy.engine import make_url
+
+from audit.errors import StoreUnavailableError
+from service.settings import Settings
+
+ACTOR = "cli"
+VarOption = Annotated[
+    Path | None,
+    typer.Option("--var", help="Folder of everything that a run writes (default: CANDOR_VAR)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]
+
+
+def load_settings(var: Path | None) -> Settings:
+    """Return the settings, with the folder given on the command line."""
+    return Settings() if var is None else Settings(var=var)
+
+
+def require_store(settings: Settings) -> None:
+    """Refuse to check a store that is not there; opening it would make an empty one.
+
+    Raises
+    ------
+    StoreUnavailableError
+        Naming the file.
+    """
+    database = make_url(settings.store_url).database
+    if database is None or not Path(database).is_file():
+        raise StoreUnavailableError(
+            f"there is no store at {database}", "Name the folder that holds it: --var DIR."
+        )

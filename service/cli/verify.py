@@ -1,0 +1,134 @@
+"""`candor verify`: the whole store, or one receipt without any store."""
+
+from base64 import b64decode, b64encode
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from audit.errors import ProofInvalidError
+from audit.receipt import parse_receipt, verify_receipt
+from audit.verify import Report, verify_store
+from models.domain import Json
+from service.answers import JsonObject
+from service.cli.options import JsonOption, VarOption, load_settings, require_store
+from service.cli.output import FAILED, print_json, progress_bar, reported_errors, say
+from service.settings import Settings
+from service.usecases.records import read_object
+from service.wiring import open_platform
+
+
+def verify(
+    receipt: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A tlog-proof, or a decision as answered."),
+    ] = None,
+    leaf: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="The header's bytes, for a tlog-proof."),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The log's verifier key, or a file that holds it.")
+    ] = None,
+    as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
+    var: VarOption = None,
+) -> None:
+    """Check every value of the store, or a receipt; exit 1 when something is not as it was."""
+    with reported_errors():
+        settings = load_settings(var)
+        vkey = None if key is None else _read_key(key)
+        if receipt is None:
+            result = _verify_store(settings, vkey)
+        else:
+            result = _verify_receipt(settings, receipt, leaf, vkey)
+    if as_json:
+        print_json(result)
+    else:
+        _print(result)
+    if not result["ok"]:
+        raise typer.Exit(FAILED)
+
+
+def _verify_store(settings: Settings, vkey: str | None) -> JsonObject:
+    require_store(settings)
+    with open_platform(settings) as platform, progress_bar() as advance:
+        report = verify_store(
+            platform.store,
+            [vkey or platform.signer.verifier_key],
+            platform.sealer,
+            lambda done, total: advance("verify", done / max(total, 1)),
+        )
+    return _describe(report)
+
+
+def _describe(report: Report) -> JsonObject:
+    problems: list[Json] = [
+        {
+            "leaf_index": problem.leaf_index,
+            "entry_id": problem.entry_id,
+            "code": problem.code,
+            "detail": problem.detail,
+        }
+        for problem in report.problems
+    ]
+    return {
+        "ok": report.ok,
+        "tree_size": report.tree_size,
+        "root_hash": b64encode(report.root_hash).decode("ascii"),
+        "problems": problems,
+    }
+
+
+def _verify_receipt(
+    settings: Settings, receipt: Path, leaf: Path | None, vkey: str | None
+) -> JsonObject:
+    text, header = _read_receipt(receipt)
+    if leaf is not None:
+        header = leaf.read_bytes()
+    if header is None or vkey is None:
+        # What was not given is looked up in the store; then this is no check without us.
+        require_store(settings)
+        with open_platform(settings) as platform, platform.store.reading() as reading:
+            header = header or reading.record_at(parse_receipt(text).leaf_index).leaf
+            vkey = vkey or platform.signer.verifier_key
+    checkpoint = verify_receipt(text, header, vkey)
+    return {
+        "ok": True,
+        "leaf_index": parse_receipt(text).leaf_index,
+        "tree_size": checkpoint.tree_size,
+        "root_hash": b64encode(checkpoint.root_hash).decode("ascii"),
+        "problems": [],
+    }
+
+
+def _read_receipt(path: Path) -> tuple[str, bytes | None]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if not text.lstrip().startswith("{"):
+            return text, None
+        document = read_object(orjson.loads(text))
+        said = read_object(document.get("receipt", document))
+        return str(said["proof"]), b64decode(str(said["leaf"]), validate=True)
+    except (KeyError, ValueError) as error:
+        raise ProofInvalidError(f"{path.name} holds no receipt") from error
+
+
+def _read_key(key: str) -> str:
+    if "+" in key:
+        return key.strip()
+    path = Path(key)
+    if not path.is_file():
+        raise typer.BadParameter("neither a verifier key nor a file that holds one")
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _print(result: JsonObject) -> None:
+    say("verified" if result["ok"] else "NOT as it was written")
+    say(f"tree size {result['tree_size']}, root {result['root_hash']}")
+    problems = result["problems"]
+    for problem in map(read_object, problems if isinstance(problems, list) else []):
+        say(
+            f"  leaf {problem['leaf_index']}, entry {problem['entry_id']}: "
+            f"{problem['code']}: {problem['detail']}"
+        )

@@ -1,0 +1,140 @@
+"""The errors of the edge: who asks, what was asked, and what cannot be served now."""
+
+from models.errors import FieldFault, PlatformError
+
+
+class ServiceError(PlatformError):
+    """A request or a command cannot be served."""
+
+    code = "service-failed"
+    default_remedy = "Read the detail, correct the cause and try again."
+
+
+class UnauthenticatedError(ServiceError):
+    """No key, or a key that is unknown or revoked."""
+
+    code = "unauthenticated"
+    default_remedy = "Send `Authorization: Bearer KEY` with a key that is not revoked."
+
+
+class PermissionDeniedError(ServiceError):
+    """The key's role may not do this."""
+
+    code = "permission-denied"
+    default_remedy = "Use a key whose role may do this; docs/http.md lists who may do what."
+
+
+class KindNotFoundError(ServiceError):
+    """There is no kind of this name."""
+
+    code = "kind-not-found"
+    default_remedy = "Choose one of the kinds that `GET /v1/kinds` lists."
+
+
+class DecisionNotFoundError(ServiceError):
+    """There is no decision with this id."""
+
+    code = "decision-not-found"
+    default_remedy = "Check the id, or search with `GET /v1/decisions`."
+
+
+class PageNotFoundError(ServiceError):
+    """There is nothing at this path."""
+
+    code = "not-found"
+    default_remedy = "Check the path; `/openapi.json` lists them all."
+
+
+class MethodNotAllowedError(ServiceError):
+    """The path exists, but not with this method."""
+
+    code = "method-not-allowed"
+    default_remedy = "Use one of the methods in the Allow header."
+
+
+class MediaTypeError(ServiceError):
+    """The body is of a media type that is not read here."""
+
+    code = "unsupported-media-type"
+    default_remedy = "Send application/json (one order) or application/x-ndjson (a batch)."
+
+
+class BodyTooLargeError(ServiceError):
+    """The body is longer than the setting allows."""
+
+    code = "body-too-large"
+    default_remedy = "Send a smaller body; many orders go through the batch call in parts."
+
+
+class RequestRefusedError(ServiceError):
+    """The HTTP layer refused the request before anything read it."""
+
+    code = "request-refused"
+    default_remedy = "Send a well-formed HTTP request in UTF-8."
+
+
+class RequestInvalidError(ServiceError):
+    """A parameter, header or field of the request is malformed."""
+
+    code = "request-invalid"
+    default_remedy = "Correct the places listed in errors and send the request again."
+
+    def __init__(self, faults: tuple[FieldFault, ...]) -> None:
+        super().__init__(f"{len(faults)} place(s) of the request are malformed")
+        self.faults = faults
+
+
+class NoLiveModelError(ServiceError):
+    """No model of this kind has been published."""
+
+    code = "no-live-model"
+    default_remedy = "Train and publish one: `candor train KIND`."
+
+
+class OverloadedError(ServiceError):
+    """More waits to be recorded than the queue may hold."""
+
+    code = "overloaded"
+    default_remedy = "Wait as Retry-After says and send the request again."
+
+
+class DeadlineError(ServiceError):
+    """The record was not durable within the deadline, so nothing was answered."""
+
+    code = "deadline-exceeded"
+    default_remedy = "Send the request again with the same Idempotency-Key."
+
+
+class KeyFileError(ServiceError):
+    """A key of the log or of the seals is missing or malformed."""
+
+    code = "key-file-invalid"
+    default_remedy = "Restore {var}/keys from a copy; a log cannot go on under new keys."
+
+
+class ApiKeyNotFoundError(ServiceError):
+    """There is no API key with this id."""
+
+    code = "api-key-not-found"
+    default_remedy = "List the keys: `candor key list`."
+
+
+class GatesFailedError(ServiceError):
+    """A trained model did not pass its gates and was not published."""
+
+    code = "gates-failed"
+    default_remedy = "Read the gates' measured values on the model card and train again."
+
+
+class DemoFailedError(ServiceError):
+    """A step of the demonstration did not give what it must."""
+
+    code = "demo-failed"
+    default_remedy = "Read the service's log lines above; `candor verify` checks the store."
+
+
+class InternalError(ServiceError):
+    """Something unforeseen happened; the log line with the request id says what."""
+
+    code = "internal-error"
+    default_remedy = "Report the request id; the same request may be sent again."

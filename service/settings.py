@@ -1,0 +1,121 @@
+"""Every setting, read from `CANDOR_*` variables; the only reader of the environment.
+
+Each field has a default that works and a line in docs/settings.md. Secrets have no default: they
+are created as files under `var` at the first start (`service.keyfiles`).
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """What can be set; frozen.
+
+    Parameters
+    ----------
+    var
+        Folder of everything that a run writes; a copy of it works as the original.
+    host, port
+        Where the service listens.
+    database_url
+        Store; ``{var}`` is replaced.
+    log_origin
+        Name of the log in its checkpoints and verifier key.
+    language
+        Language of texts when a request does not say.
+    max_body_bytes, max_batch_bytes, max_batch_lines
+        Largest body of one order, of a batch, and lines of a batch.
+    batch_chunk_lines
+        How many lines of a batch are scored and recorded together.
+    queue_max_entries
+        How many entries may wait to be recorded before 503.
+    commit_max_entries
+        How many entries one transaction takes at most.
+    request_deadline_seconds
+        How long a request waits for its record before 503.
+    request_threads
+        How many requests are worked on at once.
+    shutdown_grace_seconds
+        How long a stopping service waits for requests that have begun.
+    retry_after_seconds
+        What 503 answers say.
+    sqlite_wal_autocheckpoint_pages
+        SQLite's wal_autocheckpoint.
+    disk_free_min_bytes
+        Less free space than this makes the service unready.
+    model_refresh_seconds
+        How often the log is asked for a newer publication.
+    search_max_limit
+        Largest page of a search.
+    openapi_enabled
+        Whether /docs and /openapi.json are served.
+    log_level
+        Lowest level of log lines.
+    mlflow_host, mlflow_port, mlflow_public_url
+        Where `candor demo --keep-running` starts MLflow's pages, and their address for people.
+    log_signing_key, key_encryption_key, lookup_key
+        Base64 of 32 bytes each; instead of the files in ``{var}/keys``.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CANDOR_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    var: Path = Path("var")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    database_url: str = "sqlite:///{var}/candor.db"
+    log_origin: str = "candor.local/log"
+    language: Literal["zh-CN", "en"] = "zh-CN"
+    max_body_bytes: int = Field(default=_MIB, ge=1)
+    max_batch_bytes: int = Field(default=32 * _MIB, ge=1)
+    max_batch_lines: int = Field(default=10_000, ge=1)
+    batch_chunk_lines: int = Field(default=256, ge=1)
+    queue_max_entries: int = Field(default=2_048, ge=1)
+    commit_max_entries: int = Field(default=512, ge=1)
+    request_deadline_seconds: float = Field(default=10.0, gt=0)
+    request_threads: int = Field(default=64, ge=1)
+    shutdown_grace_seconds: int = Field(default=10, ge=0)
+    retry_after_seconds: int = Field(default=1, ge=1)
+    sqlite_wal_autocheckpoint_pages: int = Field(default=1_000, ge=1)
+    disk_free_min_bytes: int = Field(default=64 * _MIB, ge=0)
+    model_refresh_seconds: float = Field(default=1.0, ge=0)
+    search_max_limit: int = Field(default=200, ge=1, le=1_000)
+    openapi_enabled: bool = True
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    mlflow_host: str = "127.0.0.1"
+    mlflow_port: int = Field(default=5000, ge=0, le=65535)
+    mlflow_public_url: str = ""
+    log_signing_key: SecretStr | None = None
+    key_encryption_key: SecretStr | None = None
+    lookup_key: SecretStr | None = None
+
+    @property
+    def store_url(self) -> str:
+        """Return the database's URL with `var` filled in."""
+        return self.database_url.replace("{var}", str(self.var))
+
+    @property
+    def bundles(self) -> Path:
+        """Return the folder of model bundles."""
+        return self.var / "bundles"
+
+    @property
+    def policies(self) -> Path:
+        """Return the folder of policies."""
+        return self.var / "policies"
+
+    @property
+    def keys(self) -> Path:
+        """Return the folder of the log's and the seals' keys."""
+        return self.var / "keys"
+
+    @property
+    def mlflow(self) -> Path:
+        """Return the folder of the training registry."""
+        return self.var / "mlflow"

@@ -1,0 +1,168 @@
+"""What is said of a decision later: a person's override, and what really happened.
+
+Both are new entries about the decision; the decision itself never changes. Free text is sealed.
+"""
+
+import os
+from base64 import b64encode
+from datetime import UTC, datetime
+
+from audit.canonical import facts_json
+from audit.facts import parse_decision
+from audit.log import Appended
+from audit.records import Entry, EntryType, Idempotency, format_time
+from audit.store import Record
+from models.domain import Json
+from models.errors import FieldFault
+from service.answers import JsonObject
+from service.errors import RequestInvalidError
+from service.usecases.read import describe_amendment
+from service.usecases.records import find_decision, new_id, open_personal
+from service.wiring import Platform
+
+_NONCE_BYTES = 32
+
+
+def override_decision(
+    platform: Platform,
+    *,
+    decision_id: str,
+    actor: str,
+    outcome: str,
+    reason_code: str,
+    comment: str,
+    idempotency: Idempotency | None,
+) -> JsonObject:
+    """Record that a person decided otherwise, or confirmed.
+
+    Parameters
+    ----------
+    decision_id
+        Which decision.
+    actor
+        Id of the API key.
+    outcome
+        One of the kind's outcomes.
+    reason_code, comment
+        Why; the comment is sealed.
+    idempotency
+        The caller's key in its scope, or None.
+
+    Raises
+    ------
+    DecisionNotFoundError
+        When no decision has this id.
+    RequestInvalidError
+        When the kind has no such outcome.
+    IdempotencyConflictError, StoreUnavailableError, OverloadedError, DeadlineError
+        When it was not recorded.
+    """
+    record = find_decision(platform, decision_id)
+    decided = parse_decision(record.facts or b"null")
+    outcomes = platform.shelf.load(decided.model, decided.policy).kind.outcomes
+    codes = [outcomes.favourable.code, outcomes.review.code, outcomes.adverse.code]
+    if outcome not in codes:
+        fault = FieldFault("/outcome", f"not one of {', '.join(codes)}")
+        raise RequestInvalidError((fault,))
+    said: dict[str, Json] = {"outcome": outcome, "reason_code": reason_code}
+    sealed: dict[str, Json] = {"comment": comment}
+    return _amend(
+        platform,
+        record,
+        EntryType.OVERRIDE,
+        actor=actor,
+        said=said,
+        sealed=sealed,
+        idempotency=idempotency,
+    )
+
+
+def report_outcome(
+    platform: Platform,
+    *,
+    decision_id: str,
+    actor: str,
+    label: str,
+    observed_at: datetime,
+    details: Json,
+    idempotency: Idempotency | None,
+) -> JsonObject:
+    """Record what really happened to an order.
+
+    Parameters
+    ----------
+    label
+        What happened, in the caller's words.
+    observed_at
+        Aware time.
+    details
+        Anything; sealed.
+
+    Raises
+    ------
+    DecisionNotFoundError
+        When no decision has this id.
+    IdempotencyConflictError, StoreUnavailableError, OverloadedError, DeadlineError
+        When it was not recorded.
+    """
+    record = find_decision(platform, decision_id)
+    said: dict[str, Json] = {
+        "label": label,
+        "observed_at": format_time(observed_at.astimezone(UTC)),
+    }
+    sealed: dict[str, Json] = {"details": details}
+    return _amend(
+        platform,
+        record,
+        EntryType.OUTCOME,
+        actor=actor,
+        said=said,
+        sealed=sealed,
+        idempotency=idempotency,
+    )
+
+
+def _amend(
+    platform: Platform,
+    decision: Record,
+    entry_type: EntryType,
+    *,
+    actor: str,
+    said: dict[str, Json],
+    sealed: dict[str, Json],
+    idempotency: Idempotency | None,
+) -> JsonObject:
+    personal = open_personal(platform, decision)
+    kind = parse_decision(decision.facts or b"null").kind
+    entry = Entry(
+        entry_id=new_id(),
+        entry_type=entry_type,
+        recorded_at=platform.now(),
+        header={"kind": kind},
+        facts={**build_nonce(), "actor": actor, **said},
+        personal=facts_json(sealed),
+        order_id=personal.order_id,
+        subject_id=personal.subject_id,
+        about=decision.entry_id,
+        idempotency=idempotency,
+    )
+    return _describe(platform, platform.writer.record_one(entry))
+
+
+def build_nonce() -> dict[str, Json]:
+    """Return the fields that every facts part begins with."""
+    return {"version": 1, "nonce": b64encode(os.urandom(_NONCE_BYTES)).decode("ascii")}
+
+
+def _describe(platform: Platform, appended: Appended) -> JsonObject:
+    with platform.store.reading() as reading:
+        record = reading.record_at(appended.leaf_index)
+    return {
+        **describe_amendment(platform, record, opened=True),
+        "receipt": {
+            "leaf_index": appended.leaf_index,
+            "tree_size": appended.tree_size,
+            "leaf": b64encode(appended.leaf).decode("ascii"),
+            "proof": appended.receipt,
+        },
+    }

@@ -1,0 +1,63 @@
+"""Creating and revoking API keys; each is an entry of the log that names the actor."""
+
+from audit.canonical import facts_json
+from audit.records import Entry, EntryType
+from models.domain import Json
+from service.auth import Role
+from service.state import ApiKey, make_secret
+from service.usecases.amend import build_nonce
+from service.usecases.records import new_id
+from service.wiring import Platform
+
+
+def create_key(platform: Platform, name: str, role: Role, actor: str) -> tuple[ApiKey, str]:
+    """Create an API key and return it with its secret, which is shown only now.
+
+    Parameters
+    ----------
+    name
+        What people call it; sealed in the log.
+    role
+        What it is for.
+    actor
+        Who created it.
+
+    Raises
+    ------
+    StoreUnavailableError
+        When it was not recorded; there is no such key then.
+    """
+    key = ApiKey(new_id(), name, role, platform.now(), None)
+    secret = make_secret()
+    # The entry comes first: no key ever works without its entry.
+    platform.writer.record_one(_entry(platform, EntryType.KEY_CREATED, key, actor))
+    platform.api_keys.add(key, secret)
+    return key, secret
+
+
+def revoke_key(platform: Platform, key_id: str, actor: str) -> ApiKey:
+    """Revoke an API key at once.
+
+    Raises
+    ------
+    ApiKeyNotFoundError
+        When there is no such key.
+    StoreUnavailableError
+        When the revocation or its entry could not be written; repeat it then.
+    """
+    # The key dies first: a crash in between leaves a dead key without its entry, never a live one.
+    key = platform.api_keys.revoke(key_id, platform.now())
+    platform.writer.record_one(_entry(platform, EntryType.KEY_REVOKED, key, actor))
+    return key
+
+
+def _entry(platform: Platform, entry_type: EntryType, key: ApiKey, actor: str) -> Entry:
+    sealed: dict[str, Json] = {"name": key.name}
+    return Entry(
+        entry_id=new_id(),
+        entry_type=entry_type,
+        recorded_at=platform.now(),
+        header={},
+        facts={**build_nonce(), "key_id": key.id, "role": key.role.value, "actor": actor},
+        personal=facts_json(sealed),
+    )

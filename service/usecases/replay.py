@@ -1,0 +1,130 @@
+"""Deciding recorded decisions again, one or a sample."""
+
+import random
+from collections.abc import Callable, Iterator
+
+from audit.records import EntryType
+from audit.replay import Replay, replay
+from audit.store import Record, Search
+from models.decide import LoadedModel
+from models.domain import Json, Snapshot
+from models.errors import PlatformError
+from service.answers import JsonObject
+from service.usecases.records import find_decision, open_personal
+from service.wiring import Platform
+
+_PAGE = 500
+_MOST_DIFFERENCES = 100
+
+
+def replay_decision(platform: Platform, decision_id: str) -> JsonObject:
+    """Decide a recorded decision again and compare everything.
+
+    Raises
+    ------
+    DecisionNotFoundError
+        When no decision has this id.
+    BundleCorruptError, ScorerError, RecordMalformedError
+        When what it needs is damaged.
+    """
+    return describe_replay(replay_record(platform, find_decision(platform, decision_id)))
+
+
+def replay_record(platform: Platform, record: Record) -> Replay:
+    """Replay from the facts, and from the sealed order when it can be opened."""
+
+    def compute_snapshot(model: LoadedModel, stored: Record) -> Snapshot | None:
+        if stored.sealed is None:
+            return None
+        order = model.schema.parse(open_personal(platform, stored).order)
+        return model.extractor.snapshot(order.values)
+
+    return replay(record, platform.shelf.load, compute_snapshot)
+
+
+def replay_sample(
+    platform: Platform, sample: int, seed: int, on_progress: Callable[[int, int], None]
+) -> JsonObject:
+    """Replay some decisions, drawn evenly from the whole log.
+
+    Parameters
+    ----------
+    sample
+        How many; all when there are fewer.
+    seed
+        Of the draw.
+    on_progress
+        Told how many of how many are done.
+
+    Returns
+    -------
+    JsonObject
+        `replayed`, `identical`, and at most 100 `differences`.
+    """
+    ids = _draw(platform, sample, seed)
+    identical = 0
+    differences: list[Json] = []
+    for number, decision_id in enumerate(ids, start=1):
+        found = _differences(platform, decision_id)
+        identical += not found
+        differences += found
+        on_progress(number, len(ids))
+    shown = differences[:_MOST_DIFFERENCES]
+    return {"replayed": len(ids), "identical": identical, "differences": shown}
+
+
+def describe_replay(result: Replay) -> JsonObject:
+    """Return a replay as the API shows it."""
+    return {
+        "match": result.match,
+        "differences": [
+            {"path": one.path, "recorded": one.recorded, "replayed": one.replayed}
+            for one in result.differences
+        ],
+        "cause": result.cause,
+        "recorded": result.recorded,
+        "replayed": result.replayed,
+    }
+
+
+def _differences(platform: Platform, decision_id: str) -> list[Json]:
+    try:
+        result = replay_record(platform, find_decision(platform, decision_id))
+    except PlatformError as error:
+        failure: Json = {"decision_id": decision_id, "path": "", "cause": error.code}
+        return [failure]
+    return [
+        {
+            "decision_id": decision_id,
+            "path": one.path,
+            "recorded": one.recorded,
+            "replayed": one.replayed,
+            "cause": result.cause,
+        }
+        for one in result.differences
+    ]
+
+
+def _draw(platform: Platform, sample: int, seed: int) -> list[str]:
+    # Reservoir sampling: memory is bounded by the sample, whatever the size of the log.
+    chance = random.Random(seed)  # noqa: S311 - a draw, not a secret
+    kept: list[str] = []
+    for number, decision_id in enumerate(_decision_ids(platform)):
+        if number < sample:
+            kept.append(decision_id)
+        elif (place := chance.randrange(number + 1)) < sample:
+            kept[place] = decision_id
+    return kept
+
+
+def _decision_ids(platform: Platform) -> Iterator[str]:
+    search: int | None = None
+    while True:
+        with platform.store.reading() as reading:
+            found = reading.search(
+                Search(entry_type=EntryType.DECISION, cursor=search, limit=_PAGE)
+            )
+        yield from (one.entry_id for one in found)
+        if len(found) < _PAGE:
+            return
+        search = found[-1].leaf_index

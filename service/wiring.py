@@ -1,0 +1,158 @@
+"""Settings become a running platform: store, keys, live models and the one writer.
+
+`open_platform` is the only place that joins them; it is opened by the service and by each
+command, and closed in the reverse order.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from audit.checkpoint import LogSigner
+from audit.errors import IdempotencyConflictError, StoreUnavailableError
+from audit.log import Appended, append
+from audit.records import Entry
+from audit.seal import Sealer
+from audit.sqlite import open_engine
+from audit.store import Store, open_store
+from service.batching import Writer
+from service.keyfiles import load_keys
+from service.live import LiveModels, Shelf
+from service.metrics import Metrics
+from service.settings import Settings
+from service.state import ApiKeys
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Everything that a use case needs.
+
+    Parameters
+    ----------
+    settings, store, signer, sealer, api_keys, shelf, live, writer, metrics
+        See their classes.
+    now
+        Aware UTC.
+    clock
+        Seconds, rising.
+    """
+
+    settings: Settings
+    store: Store
+    signer: LogSigner
+    sealer: Sealer
+    api_keys: ApiKeys
+    shelf: Shelf
+    live: LiveModels
+    writer: Writer
+    metrics: Metrics
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def open_platform(
+    settings: Settings,
+    *,
+    metrics: Metrics | None = None,
+    now: Callable[[], datetime] = utc_now,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Platform]:
+    """Open everything, and close it again.
+
+    Parameters
+    ----------
+    settings
+        What to open.
+    metrics
+        Where to count; None for counters of its own.
+    now, clock
+        See `Platform`.
+
+    Raises
+    ------
+    UnsafeStoreError, StoreUnavailableError
+        When the store cannot be opened safely.
+    KeyFileError
+        When the log has entries and its keys are not whole.
+    """
+    with ExitStack() as stack:
+        # 1. The store, and its keys, which may be made only while the log is empty.
+        _make_folder(settings)
+        store = open_store(
+            settings.store_url,
+            busy_timeout_ms=BUSY_TIMEOUT_MS,
+            wal_autocheckpoint_pages=settings.sqlite_wal_autocheckpoint_pages,
+        )
+        stack.callback(store.close)
+        with store.reading() as reading:
+            is_new = reading.tree_size() == 0
+        keys = load_keys(settings, may_create=is_new)
+        signer = LogSigner(
+            settings.log_origin, Ed25519PrivateKey.from_private_bytes(keys.log_signing)
+        )
+        sealer = Sealer(keys.key_encryption, keys.lookup)
+        # 2. Who may ask.
+        api_keys = ApiKeys(
+            open_engine(
+                settings.store_url,
+                journal_mode="wal",
+                synchronous="full",
+                busy_timeout_ms=BUSY_TIMEOUT_MS,
+                wal_autocheckpoint_pages=settings.sqlite_wal_autocheckpoint_pages,
+            )
+        )
+        stack.callback(api_keys.close)
+        # 3. What decides.
+        shelf = Shelf(settings.bundles, settings.policies)
+        live = LiveModels(store, shelf, settings.model_refresh_seconds, clock)
+        # 4. What records.
+        counters = metrics or Metrics()
+
+        def append_batch(entries: Sequence[Entry]) -> "list[Appended | IdempotencyConflictError]":
+            appended = append(store, entries, signer, sealer)
+            sizes = [item.tree_size for item in appended if isinstance(item, Appended)]
+            counters.set_tree_size(max(sizes, default=0))
+            return appended
+
+        writer = Writer(
+            append_batch,
+            commit_max_entries=settings.commit_max_entries,
+            queue_max_entries=settings.queue_max_entries,
+            deadline_seconds=settings.request_deadline_seconds,
+            on_commit=counters.count_commit,
+        )
+        counters.watch_queue(lambda: writer.depth)
+        writer.start()
+        stack.callback(writer.close)
+        yield Platform(
+            settings=settings,
+            store=store,
+            signer=signer,
+            sealer=sealer,
+            api_keys=api_keys,
+            shelf=shelf,
+            live=live,
+            writer=writer,
+            metrics=counters,
+            now=now,
+            clock=clock,
+        )
+
+
+def _make_folder(settings: Settings) -> None:
+    try:
+        settings.var.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailableError(f"the folder {settings.var} cannot be made") from error

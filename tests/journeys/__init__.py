@@ -1,0 +1,1 @@
+"""Journeys end to end: HTTP, command line, crashes."""

@@ -1,0 +1,93 @@
+"""What README shows is run as it stands, and the answer shown is the answer that comes."""
+
+import os
+import re
+import subprocess
+from itertools import zip_longest
+from pathlib import Path
+
+import orjson
+import pytest
+
+from models.domain import Json
+from tests.journeys.service_process import HOST, ROOT, candor, serving
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+_ANY = "…"
+
+
+@pytest.mark.xdist_group("full-size")
+def test_readme_shows_what_happens(demo_var: Path) -> None:
+    """README's first request, run by a shell, gets the answer that README shows."""
+    command, shown = _block("sh", "curl"), orjson.loads(_block("json", "decision_id"))
+    with serving(demo_var) as service:
+        settings = {"CANDOR_URL": f"http://{HOST}:{service.port}", "CANDOR_VAR": str(demo_var)}
+        done = subprocess.run(
+            ["bash", "-c", command],
+            env={**os.environ, **settings},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+    answered = orjson.loads(done.stdout)
+    assert _differences(shown, answered, "") == []
+    assert answered["summary"] in README
+    in_english = _decide_in_english(command, demo_var)
+    assert in_english in README.replace("\n", " ")
+
+
+@pytest.mark.xdist_group("full-size")
+def test_the_demo_decides_proves_and_replays(demo_var: Path) -> None:
+    """`candor demo` on a folder whose models are live prints the decision in both languages."""
+    done = subprocess.run(
+        candor("demo", "--var", str(demo_var)), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    sentence = re.search(r'"summary": "(拒绝[^"]*)"', README)
+    assert sentence
+    assert sentence[1] in done.stdout
+    assert "rejected because: 1. the destination's new customs rule" in done.stdout
+    assert "proof verified" in done.stdout
+    assert "replay identical" in done.stdout
+
+
+def test_readme_names_only_files_that_exist() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def _block(language: str, holding: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return next(str(block) for block in blocks if holding in block)
+
+
+def _decide_in_english(command: str, var: Path) -> str:
+    order = re.search(r"-d '(.*)'", command, re.DOTALL)
+    assert order
+    path = var.parent / "order.json"
+    path.write_text(order[1], encoding="utf-8")
+    arguments = ("--kind", "admission", "--lang", "en", "--json", "--var", str(var))
+    done = subprocess.run(
+        candor("decide", str(path), *arguments), capture_output=True, text=True, check=True
+    )
+    return str(orjson.loads(done.stdout)["summary"])
+
+
+def _differences(shown: Json, came: Json, place: str) -> list[str]:
+    """List where the answer is not what is shown; `…` stands for anything."""
+    if shown == _ANY:
+        return []
+    if isinstance(shown, dict) and isinstance(came, dict):
+        return [
+            difference
+            for name, value in shown.items()
+            for difference in _differences(value, came.get(name), f"{place}/{name}")
+        ]
+    if isinstance(shown, list) and isinstance(came, list):
+        pairs = zip_longest(shown, came[: len(shown)])
+        return [
+            difference
+            for index, (left, right) in enumerate(pairs)
+            for difference in _differences(left, right, f"{place}/{index}")
+        ]
+    return [] if shown == came else [f"{place}: {came!r}, shown is {shown!r}"]

@@ -1,0 +1,1 @@
+"""The edge: settings, keys, use cases, routes and commands."""
