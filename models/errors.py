@@ -94,3 +94,24 @@ class MalformedJsonError(PlatformError):
 
     code = "malformed-json"
     default_remedy = "Send one JSON object in UTF-8 (RFC 8259); NaN and Infinity are not JSON."
+
+
+class PolicyError(PlatformError):
+    """A policy does not say what a policy must say."""
+
+    code = "policy-invalid"
+    default_remedy = "Correct the policy at the node, row and column that the detail names."
+
+
+class ReferenceTableError(PlatformError):
+    """A reference table is not one, or a kind's look-up does not fit it."""
+
+    code = "reference-invalid"
+    default_remedy = "Correct the table at the row and column that the detail names."
+
+
+class ReferenceCorruptError(PlatformError):
+    """A reference table's bytes are missing or are not those that its digest names."""
+
+    code = "reference-corrupt"
+    default_remedy = "Restore the table from a copy; its digest is in every record that used it."

@@ -11,11 +11,13 @@ are written where that server looks for them. An absolute path would break when 
 The model is LightGBM's text in MLflow's lightgbm flavour: no pickle.
 """
 
+import fcntl
 import importlib
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -85,6 +87,11 @@ def register(var: Path, record: TrainingRecord) -> Registered:
         What to write.
     """
     mlflow = _load_mlflow()
+    with _one_writer(var):
+        return _register(mlflow, var, record)
+
+
+def _register(mlflow: ModuleType, var: Path, record: TrainingRecord) -> Registered:
     client = _client(mlflow, var)
     name = record.bundle.kind.name
     # 1. The run: params, metrics, dataset and files.
@@ -134,9 +141,20 @@ def mirror_alias(var: Path, name: str, version: str) -> None:
     """
     mlflow = _load_mlflow()
     try:
-        _client(mlflow, var).set_registered_model_alias(name, CHAMPION, version)
+        with _one_writer(var):
+            _client(mlflow, var).set_registered_model_alias(name, CHAMPION, version)
     except mlflow.exceptions.MlflowException as error:
         raise RegistryError(f"{name} version {version}: {error}") from error
+
+
+@contextmanager
+def _one_writer(var: Path) -> Iterator[None]:
+    # Two trainings that start on a new folder would both create MLflow's tables.
+    folder = artifacts_folder(var).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "registry.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def tracking_uri(var: Path) -> str:

@@ -11,7 +11,8 @@ from service.answers import JsonObject
 from service.errors import DemoFailedError
 from service.usecases.records import read_object
 
-_TIMEOUT_SECONDS: Final = 30
+_TIMEOUT_SECONDS: Final = 30.0
+_READY_TIMEOUT_SECONDS: Final = 2.0
 _GOOD: Final = range(200, 300)
 
 
@@ -31,7 +32,7 @@ class Client:
     def is_ready(self) -> bool:
         """Tell whether the service says that it can serve."""
         try:
-            return self._call("GET", "/health/ready", {}, None)[0] in _GOOD
+            return self._call("GET", "/health/ready", {}, None, _READY_TIMEOUT_SECONDS)[0] in _GOOD
         except (OSError, http.client.HTTPException):
             return False
 
@@ -76,9 +77,14 @@ class Client:
         return content
 
     def _call(
-        self, method: str, path: str, headers: dict[str, str], body: Json
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: Json,
+        timeout: float = _TIMEOUT_SECONDS,
     ) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT_SECONDS)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
         content = None if body is None else orjson.dumps(body)
         try:
             typed = {**headers, "Content-Type": "application/json"} if content else headers

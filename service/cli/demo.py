@@ -6,12 +6,12 @@ MLflow's pages beside it, until Ctrl-C.
 """
 
 import signal
-import subprocess
 import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final
 from urllib.parse import quote
@@ -26,7 +26,7 @@ from service.cli.child import Child, find_free_port, running, wait_until
 from service.cli.client import Client
 from service.cli.decide import print_decision, print_reasons
 from service.cli.options import ACTOR, VarOption, load_settings
-from service.cli.output import reported_errors, say, warn
+from service.cli.output import reported_errors, say, warn, working
 from service.errors import DemoFailedError
 from service.settings import Settings
 from service.usecases.keys import create_key
@@ -53,7 +53,9 @@ def demo(
     var: VarOption = None,
 ) -> None:
     """Show the whole path once: decide, explain, record, prove, replay."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Ctrl-C is set too: a shell that starts this in the background has it ignored.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, _interrupt)
     with reported_errors(), ExitStack() as stack:
         settings = load_settings(var)
         # 1. A live model of each kind, and keys to ask with.
@@ -78,14 +80,29 @@ def demo(
 def _train_missing(settings: Settings, orders: int) -> None:
     with open_platform(settings) as platform:
         live = platform.live.publications()
-    for kind in TRAINED_KINDS:
-        if kind in live:
-            continue
-        warn(f"training {kind} on {orders} simulated orders")
-        # A process of its own, so that this one stays small.
-        command = [*_candor("train", settings), kind, "--orders", str(orders)]
-        if subprocess.run(command, check=False, stdout=sys.stderr).returncode:
-            raise DemoFailedError(f"candor train {kind} failed")
+    missing = [kind for kind in TRAINED_KINDS if kind not in live]
+    if not missing:
+        return
+    warn(f"training {' and '.join(missing)} on {orders} simulated orders each, about a minute")
+    with ExitStack() as stack:
+        # Processes of their own: side by side, and this one stays small.
+        trainings = {kind: _start_training(stack, settings, kind, orders) for kind in missing}
+        for kind, training in trainings.items():
+            with working(f"training {kind}"):
+                ended = training.wait()
+            said = _training_log(settings, kind).read_text(encoding="utf-8", errors="replace")
+            warn(said.strip())
+            if ended:
+                raise DemoFailedError(f"candor train {kind} failed")
+
+
+def _start_training(stack: ExitStack, settings: Settings, kind: str, orders: int) -> Child:
+    command = [*_candor("train", settings), kind, "--orders", str(orders)]
+    return stack.enter_context(running(command, _training_log(settings, kind)))
+
+
+def _training_log(settings: Settings, kind: str) -> Path:
+    return settings.var / f"train-{kind}.log"
 
 
 def _candor(command: str, settings: Settings) -> list[str]:

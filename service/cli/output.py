@@ -52,6 +52,13 @@ def reported_errors() -> Iterator[None]:
 
 
 @contextmanager
+def working(on_what: str) -> Iterator[None]:
+    """Show on stderr that something is being done whose progress is not known."""
+    with Console(stderr=True).status(on_what):
+        yield
+
+
+@contextmanager
 def progress_bar() -> Iterator[Advance]:
     """Show a bar on stderr; call what is yielded with a step's name and the part done, 0 to 1."""
     with Progress(

@@ -24,6 +24,11 @@ OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for 
 _EXAMPLES = 15
 
 
+@schemathesis.serializer("application/x-ndjson")  # type: ignore[untyped-decorator]  # library
+def _ndjson(_context: object, value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
 class Target:
     """A running service, a key for each role, and a decision to ask about."""
 

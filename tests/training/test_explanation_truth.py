@@ -16,12 +16,13 @@ from models.kind import built_in_kind
 from models.reasons import ReasonCatalogue
 from models.scorer import EXPLAINER_ID, Scorer, lightgbm_version
 from training.calibrate import calibrate, probabilities_of
-from training.dataset import Source, build_dataset, category_tables, encode_dataset, split_parts
+from training.dataset import build_dataset, category_tables, encode_dataset, split_parts
 from training.fit import fit_trees, predict_margins
 from training.simulation.truth import ExplanationTruth, explanation_truth
 from training.simulator import simulate
+from training.source import Source
 
-ORDERS = 20_000
+ORDERS = 30_000
 SEED = 20260222
 ACCEPTANCE = (
     "拒绝该笔跨境订单因:①目标国海关新规生效(2026-01-15)导致备案周期延长7天;"
@@ -112,7 +113,7 @@ def test_first_reason_is_a_true_driver(trained: Trained) -> None:
 
 
 def test_probabilities_hold_in_the_last_months(trained: Trained) -> None:
-    """The expected calibration error is small; 4,000 orders alone scatter by about 0.012."""
+    """The expected calibration error is small; 5,100 orders alone scatter by about 0.01."""
     assert trained.calibration_error <= 0.025
 
 
@@ -132,8 +133,9 @@ def test_the_acceptance_sentence_comes_out_of_the_model() -> None:
     verdict = decided(model, example.order).verdict
     assert verdict.outcome == "reject"
     assert verdict.summary.zh == ACCEPTANCE
-    first, second, third, fourth = (reason.contribution for reason in verdict.reasons[:4])
-    assert first > 1.1 * second > 1.1 * 1.1 * third > 3 * fourth
+    first, second, third = (reason.contribution for reason in verdict.reasons[:3])
+    assert first > 1.1 * second > 1.1 * 1.1 * third
+    assert all(reason.contribution < third / 2 for reason in verdict.reasons[3:])
     assert verdict.reasons[0].code == "CUSTOMS_FILING_EXTENDED"
     assert verdict.reasons[0].facts == {"effective_on": "2026-01-15", "filing_extension_days": 7}
     assert [reason.text.en for reason in verdict.reasons[:3]] == [

@@ -27,7 +27,7 @@ _EXTENSIONS = np.array([2, 3, 5, 7, 10, 14])
 _NOTICE_SHOWN_DAYS = 150
 _NOTICE_GAP_DAYS = 145.0
 _NOISE = 0.3
-_INTERCEPT = -5.5
+_INTERCEPT = -4.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +195,14 @@ def mechanism(signals: Signals) -> Mechanism:
     """Return how the signals make an order fail; drivers are named as the kind's reason groups."""
     past, lines = signals.histories, signals.baskets
     slack = (signals.window_days - signals.transit_days).astype(np.float64)
-    tight = ramp(-slack, -3.0, 3.0)
-    short = ramp(-share(signals.article_pieces, signals.article_safety), -0.9, -0.1)
+    tight = ramp(-slack, -2.5, 3.0)
+    short = ramp(-share(signals.article_pieces, signals.article_safety), -0.8, -0.1)
     cover = np.where(
         signals.bonded == 1, share(signals.category_pieces, signals.category_safety), 9
     )
     eta = np.where(signals.in_transit_pieces > 0, signals.in_transit_eta_days, 30).astype(float)
-    far = ramp(eta, 8.0, 26.0)
-    busy, crowded = ramp(signals.backlog_hours, 24.0, 90.0), ramp(signals.carrier_load, 0.8, 1.15)
+    far = ramp(eta, 12.0, 28.0)
+    busy, crowded = ramp(signals.backlog_hours, 36.0, 96.0), ramp(signals.carrier_load, 0.88, 1.2)
     storm = ramp(np.maximum(signals.weather_origin, signals.weather_destination), 1.6, 3.2)
     fresh = 1.0 - ramp(signals.rule_age_days, 20.0, 65.0)
     customs = ramp(signals.extension_days, 1.0, 8.0) * fresh
@@ -210,15 +210,15 @@ def mechanism(signals: Signals) -> Mechanism:
     controlled = np.minimum(lines.total(lines.controlled), 2.0)
     returns_3 = share(past.last(past.recent_returned, 3), past.last(past.recent_pieces, 3))
     cancels_3 = share(past.last(past.recent_cancelled, 3), past.known(3))
-    sends_back = ramp(returns_3, 0.2, 0.85)
-    value = ramp(np.log(lines.order_value), np.log(700.0), np.log(5000.0))
+    sends_back = ramp(returns_3, 0.25, 0.85)
+    value = ramp(np.log(lines.order_value), np.log(1300.0), np.log(6000.0))
     long_presale = ramp(signals.presale_days, 12.0, 55.0)
     overload = ramp(signals.supplier_load, 0.85, 1.15)
     main = {
         "presale": 2.4 * long_presale,
         "promise": 2.3 * tight,
-        "fulfilment_history": 2.6 * ramp(lines.most(lines.failure_rate), 0.06, 0.22)
-        + 1.6 * ramp(signals.channel_failure, 0.03, 0.10),
+        "fulfilment_history": 2.6 * ramp(lines.most(lines.failure_rate), 0.08, 0.22)
+        + 1.6 * ramp(signals.channel_failure, 0.045, 0.10),
         "supplier": 1.3 * signals.supplier_warning + 1.5 * overload,
         "article_stock": 2.2 * short,
         "category_stock": 2.0 * ramp(-cover, -0.8, -0.1),
@@ -231,9 +231,9 @@ def mechanism(signals: Signals) -> Mechanism:
         "destination": 2.2 * risky,
         "customer_returns": 2.7 * sends_back
         + 0.5 * ramp(share(past.returned_90d, past.pieces_90d), 0.2, 0.8),
-        "customer_cancels": 2.4 * ramp(cancels_3, 0.1, 0.9)
+        "customer_cancels": 2.4 * ramp(cancels_3, 0.2, 0.9)
         + 0.5 * ramp(share(past.cancelled_90d, past.orders_90d), 0.1, 0.8),
-        "customer_tenure": 0.6 * ramp(-past.tenure_days, -200.0, -20.0),
+        "customer_tenure": 0.6 * ramp(-past.tenure_days, -120.0, -10.0),
         "order_size": 1.5 * value + 0.6 * ramp(np.diff(lines.first), 2.0, 6.0),
     }
     pairs = (

@@ -15,8 +15,9 @@ from training.simulation.draws import happens
 from training.simulation.mechanism import FloatArray
 
 DEPTH = 5
-_WINDOW_SECONDS = 90 * 86_400
-_BEFORE_SECONDS = 182 * 86_400
+_DAY_SECONDS = 86_400
+_WINDOW_SECONDS = 90 * _DAY_SECONDS
+_BEFORE_SECONDS = 182 * _DAY_SECONDS
 _SPAN = 10**10
 
 
@@ -70,8 +71,10 @@ def draw_histories(random: np.random.Generator, moments: Moments) -> Histories:
     cancelled = happens(random, _habit(random, people)[customer], len(seconds)).astype(np.int64)
     kept_back = random.binomial(pieces, _habit(random, people)[customer]).astype(np.int64)
     returned = np.where(cancelled == 1, 0, kept_back)
-    opened = random.gamma(1.2, 400.0, people)[customer]
-    tenure = np.rint(opened + np.maximum(seconds + _BEFORE_SECONDS, 0) / 86_400 * 0.5)
+    joined = np.full(people, np.iinfo(np.int64).max)
+    np.minimum.at(joined, customer, seconds)
+    before_first_order = random.gamma(0.7, 400.0, people)[customer]
+    tenure = np.floor((seconds - joined[customer]) / _DAY_SECONDS + before_first_order)
 
     order = np.lexsort((seconds, customer))
     place = np.empty_like(order)

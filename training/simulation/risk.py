@@ -19,7 +19,7 @@ from training.simulation.mechanism import FloatArray, Mechanism, Pair, ramp, sha
 CHANNELS = ("tmall", "jd", "douyin", "xiaohongshu", "wechat_mini", "shopify", "amazon")
 METHODS = ("alipay", "wechat_pay", "card", "paypal", "bank_transfer", "cash_on_delivery")
 SHOPPER, FARM, DROP, TESTER, PROMO, TAKEOVER, ABUSER = range(7)
-_ACTORS = [0.95, 0.01, 0.009, 0.009, 0.01, 0.006, 0.006]
+_ACTORS = [0.938, 0.011, 0.011, 0.011, 0.011, 0.012, 0.006]
 KM_PER_DEGREE = 111.195
 _RING_DAYS = 21
 _RINGS = 3
@@ -119,7 +119,7 @@ def draw_signals(random: np.random.Generator, moments: Moments) -> Signals:
         np.where(draw.happens(0.034, tester=0.56, takeover=0.48, farm=0.24) == 1, 0.53, 0.03),
     )
     young = draw.happens(0.041, farm=0.56, promo=0.68, drop=0.32, tester=0.4)
-    age = np.where(young == 1, random.gamma(1.0, 6.0, n), histories.tenure_days + 20.0)
+    age = np.where(young == 1, random.gamma(1.0, 6.0, n), histories.tenure_days + 30.0)
     method = random.choice(len(METHODS), size=n, p=[0.3, 0.28, 0.24, 0.08, 0.06, 0.04])
     method = np.where((actor == TESTER) | (actor == TAKEOVER), 2, method)
     by_card = method == METHODS.index("card")
