@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from audit.canonical import parse_json
 from audit.errors import RecordMalformedError
 from models.domain import (
+    Counterfactual,
     Decision,
     Json,
     ModelRef,
@@ -41,6 +42,8 @@ class RecordedDecision:
         Name of the API key that asked.
     timings_ms
         Step name to milliseconds.
+    counterfactuals
+        Smallest changes that would have led to another outcome.
     """
 
     kind: str
@@ -51,12 +54,21 @@ class RecordedDecision:
     runtime: Runtime
     caller: str
     timings_ms: dict[str, float]
+    counterfactuals: tuple[Counterfactual, ...]
 
 
 # Building a validator is costly, so it is done once.
 _RECORDED: Final = TypeAdapter(RecordedDecision)
 _VERDICT_KEYS: Final = tuple(Verdict.__dataclass_fields__)
-_RECORD_KEYS: Final = ("kind", "model", "policy", "runtime", "caller", "timings_ms")
+_RECORD_KEYS: Final = (
+    "kind",
+    "model",
+    "policy",
+    "runtime",
+    "caller",
+    "timings_ms",
+    "counterfactuals",
+)
 
 
 def build_facts(decision: Decision, caller: str, nonce: bytes) -> dict[str, Json]:
@@ -77,7 +89,7 @@ def build_facts(decision: Decision, caller: str, nonce: bytes) -> dict[str, Json
         "kind": decision.kind,
         **verdict_json(decision.verdict),
         **snapshot_json(decision.snapshot),
-        "counterfactuals": [],
+        "counterfactuals": counterfactuals_json(decision.counterfactuals),
         "model": _fields_json(decision.model),
         "policy": _fields_json(decision.policy),
         "runtime": _fields_json(decision.runtime),
@@ -134,6 +146,25 @@ def verdict_json(verdict: Verdict) -> dict[str, Json]:
         "rules": [_rule_json(rule) for rule in verdict.rules],
         "summary": _text_json(verdict.summary),
     }
+
+
+def counterfactuals_json(counterfactuals: tuple[Counterfactual, ...]) -> list[Json]:
+    """Return counterfactuals as the facts part holds them: the changes, never the order."""
+    return [
+        {
+            "changes": {
+                name: {
+                    "field": change.field,
+                    "present": float(change.present),
+                    "to": float(change.to),
+                }
+                for name, change in one.changes.items()
+            },
+            "outcome": one.outcome,
+            "text": _text_json(one.text),
+        }
+        for one in counterfactuals
+    ]
 
 
 def snapshot_json(snapshot: Snapshot) -> dict[str, Json]:

@@ -11,10 +11,17 @@ from typing import Final
 
 from audit.canonical import facts_json, parse_json
 from audit.errors import RecordNotFoundError
-from audit.facts import RecordedDecision, parse_decision, snapshot_json, verdict_json
+from audit.facts import (
+    RecordedDecision,
+    counterfactuals_json,
+    parse_decision,
+    snapshot_json,
+    verdict_json,
+)
 from audit.store import Record
+from models.counterfactual import find_counterfactuals
 from models.decide import LoadedModel, decide_snapshot
-from models.domain import Json, ModelRef, PolicyRef, Runtime, Snapshot
+from models.domain import Json, ModelRef, PolicyRef, Runtime
 
 UNEXPLAINED: Final = "unexplained"
 # Named first: what most directly makes the numbers.
@@ -65,7 +72,7 @@ class Replay:
 def replay(
     record: Record,
     load_model: Callable[[ModelRef, PolicyRef], LoadedModel],
-    compute_snapshot: Callable[[LoadedModel, Record], Snapshot | None] | None = None,
+    open_order: Callable[[Record], bytes | None] | None = None,
 ) -> Replay:
     """Decide a recorded decision again.
 
@@ -75,9 +82,10 @@ def replay(
         The decision's record.
     load_model
         Loads the bundle and policy that the record names.
-    compute_snapshot
-        Computes the snapshot from the sealed order; returns None when the order can no longer be
-        opened. When not given, the recorded snapshot is taken as it is.
+    open_order
+        Opens the sealed order; returns None when it can no longer be opened. With the order, the
+        snapshot and the counterfactuals are computed again too; without, the recorded snapshot is
+        taken as it is.
 
     Raises
     ------
@@ -95,14 +103,25 @@ def replay(
     recorded = _as_stored(verdict_json(decision.verdict))
     replayed = _as_stored(verdict_json(decide_snapshot(model, decision.snapshot)))
     differences = [*_compare("", recorded, replayed)]
-    # 3. Compute the snapshot again, where the order is still readable.
-    snapshot = compute_snapshot(model, record) if compute_snapshot else None
-    if snapshot is not None:
-        before = _as_stored(snapshot_json(decision.snapshot))
-        differences += _compare("", before, _as_stored(snapshot_json(snapshot)))
+    # 3. Begin at the order, where it is still readable.
+    order = open_order(record) if open_order else None
+    if order is not None:
+        differences += _compare_from_order(model, order, decision)
     # 4. Name the cause.
     cause = _find_cause(decision, model.runtime) if differences else None
     return Replay(not differences, tuple(differences), cause, recorded, replayed)
+
+
+def _compare_from_order(
+    model: LoadedModel, order: bytes, decision: RecordedDecision
+) -> Iterator[Difference]:
+    snapshot = model.extractor.snapshot(model.schema.parse(order).values)
+    found = find_counterfactuals(model, order, decision.snapshot, decision.verdict)
+    recorded, replayed = (
+        _as_stored({**snapshot_json(seen), "counterfactuals": counterfactuals_json(shown)})
+        for seen, shown in ((decision.snapshot, decision.counterfactuals), (snapshot, found))
+    )
+    return _compare("", recorded, replayed)
 
 
 def _as_stored(value: dict[str, Json]) -> dict[str, Json]:

@@ -2,25 +2,41 @@
 
 `kind` reads what is decided from a file; `order` checks a request against it; `features` computes
 what the model sees; `scorer` gives margins and exact SHAP values; `calibration` turns a margin into
-a probability with its interval; `policy` into an outcome; `reasons` says why in Chinese and
-English; `invariants` refuses what does not add up; `decide` is the path through all of them, and
-`bundle` keeps all that it depends on, content-addressed. "Model" here always means a learned model.
+a probability with its interval; `lookup` asks reference tables (`reference`, `parties`); `policy`
+makes an outcome of all this (`policy_document`, `rulebook` over `decision_graph`, `caps`,
+`approval`, `precedence`, `residency`); `reasons` says why in Chinese and English; `invariants`
+refuses what does not add up; `decide` is the path through all of them, and `bundle` keeps all that
+it depends on, content-addressed. "Model" here always means a learned model.
 """
 
 __all__ = [
+    "approval",
     "bundle",
     "calibration",
+    "caps",
     "condition",
+    "content_store",
     "decide",
+    "decision_graph",
     "declarations",
     "domain",
     "errors",
+    "expressions",
     "features",
     "invariants",
     "kind",
+    "lookup",
     "order",
+    "parties",
     "policy",
+    "policy_document",
+    "policy_result",
+    "precedence",
     "reasons",
+    "reference",
+    "residency",
+    "rule_table",
+    "rulebook",
     "scorer",
     "sentences",
     "wording",

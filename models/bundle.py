@@ -12,19 +12,18 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
 import orjson
 
 from models.calibration import Calibration, parse_calibration
+from models.content_store import content_digest, load_content, save_content
 from models.domain import Json, PolicyRef
 from models.errors import BundleCorruptError, KindFileError
 from models.kind import Kind, parse_kind
-from models.sentences import Policy
+from models.policy_document import Policy
 
 _FORMAT = 1
-_PREFIX = "sha256:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def build_bundle(
         feature_code=feature_code,
         libraries=dict(libraries),
     )
-    return replace(bundle, digest=_digest(_files(bundle)["manifest.json"]))
+    return replace(bundle, digest=content_digest(_files(bundle)["manifest.json"]))
 
 
 def save_bundle(root: Path, bundle: Bundle) -> Path:
@@ -132,13 +131,13 @@ def load_bundle(root: Path, digest: str) -> Bundle:
     """
     folder = root / digest.replace(":", "-")
     manifest_bytes = _read(folder / "manifest.json")
-    if _digest(manifest_bytes) != digest:
+    if content_digest(manifest_bytes) != digest:
         raise BundleCorruptError(f"the manifest in {folder.name} is not the one named {digest}")
     try:
         manifest = orjson.loads(manifest_bytes)
         contents = {name: _read(folder / name) for name in manifest["files"]}
         for name, expected in manifest["files"].items():
-            if _digest(contents[name]) != expected:
+            if content_digest(contents[name]) != expected:
                 raise BundleCorruptError(f"{name} in {folder.name} was altered")
         return Bundle(
             digest=digest,
@@ -157,16 +156,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
 
 def save_policy(root: Path, policy: Policy) -> PolicyRef:
     """Write a policy below `root` under its digest and return its reference."""
-    content = _json(policy.model_dump(mode="json"))
-    digest = _digest(content)
-    root.mkdir(parents=True, exist_ok=True)
-    target = root / f"{digest.replace(':', '-')}.json"
-    if not target.exists():
-        descriptor, staging = tempfile.mkstemp(prefix=".policy-", dir=root)
-        os.close(descriptor)
-        _write_durably(Path(staging), content)
-        Path(staging).rename(target)
-        _sync_folder(root)
+    digest = save_content(root, _json(policy.model_dump(mode="json")))
     return PolicyRef(policy.name, policy.version, digest)
 
 
@@ -178,10 +168,7 @@ def load_policy(root: Path, digest: str) -> Policy:
     BundleCorruptError
         When it is missing or altered.
     """
-    content = _read(root / f"{digest.replace(':', '-')}.json")
-    if _digest(content) != digest:
-        raise BundleCorruptError(f"the policy named {digest} was altered")
-    return Policy.model_validate_json(content)
+    return Policy.model_validate_json(load_content(root, digest))
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
@@ -195,7 +182,7 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
         "categories": {name: list(values) for name, values in bundle.categories.items()},
         "explainer": {"id": bundle.explainer.id, "version": bundle.explainer.version},
         "feature_code": bundle.feature_code,
-        "files": {name: _digest(content) for name, content in contents.items()},
+        "files": {name: content_digest(content) for name, content in contents.items()},
         "format": _FORMAT,
         "kind": bundle.kind.name,
         "libraries": dict(bundle.libraries),
@@ -205,10 +192,6 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
 
 def _json(value: Json) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
-
-
-def _digest(content: bytes) -> str:
-    return _PREFIX + sha256(content).hexdigest()
 
 
 def _read(path: Path) -> bytes:

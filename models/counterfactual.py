@@ -10,16 +10,16 @@ scales. Every result was decided again by the whole path, policy included, befor
 import math
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeAlias
 
 import numpy as np
 import orjson
 
-from models.decide import LoadedModel, decide_snapshot, encode
+from models.decide import Clock, LoadedModel, decide_snapshot, encode
 from models.declarations import Actionable, Feature
-from models.domain import Counterfactual, FieldChange, Json, Snapshot, Text, Verdict
+from models.domain import Counterfactual, Decision, FieldChange, Json, Snapshot, Text, Verdict
 from models.policy import Level, strictest
 from models.scorer import Matrix
 from models.wording import format_value
@@ -63,6 +63,29 @@ class _Trial:
     def key(self) -> tuple[float, tuple[str, ...]]:
         """Return what trials of different levers are sorted by."""
         return self.size, tuple(lever.feature.name for lever in self.levers)
+
+
+def with_counterfactuals(
+    model: LoadedModel, body: bytes, decision: Decision, clock: Clock
+) -> Decision:
+    """Return the decision with its counterfactuals and the time they took.
+
+    Parameters
+    ----------
+    model
+        What decided.
+    body
+        The order as received.
+    decision
+        What was decided about it.
+    clock
+        Seconds, rising.
+    """
+    started = clock()
+    found = find_counterfactuals(model, body, decision.snapshot, decision.verdict)
+    taken_ms = round((clock() - started) * 1e3, 3)
+    timings = {**decision.timings_ms, "counterfactuals": taken_ms}
+    return replace(decision, counterfactuals=found, timings_ms=timings)
 
 
 def find_counterfactuals(

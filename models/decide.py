@@ -32,9 +32,9 @@ from models.invariants import verify_verdict
 from models.kind import Kind
 from models.order import OrderSchema, ParsedOrder
 from models.policy import CompiledPolicy, Level, strictest
+from models.policy_document import Policy
 from models.reasons import ReasonCatalogue
 from models.scorer import EXPLAINER_ID, Matrix, Scorer, lightgbm_version
-from models.sentences import Policy
 from models.thresholds import parse_thresholds
 
 Clock = Callable[[], float]
@@ -69,6 +69,8 @@ def load_model(
         When the bundle's explainer is unknown here or LightGBM refuses the model.
     KindFileError
         When the kind names a feature function that does not exist.
+    PolicyError
+        When the policy reads values that the kind does not have, or its graph may not be used.
     """
     if bundle.explainer.id != EXPLAINER_ID:
         raise InvariantError(f"no explainer {bundle.explainer.id!r} in this version")
@@ -83,7 +85,7 @@ def load_model(
         scorer=Scorer(bundle.model_text, len(bundle.kind.features)),
         calibration=bundle.calibration,
         catalogue=ReasonCatalogue(bundle.kind),
-        policy=CompiledPolicy(policy),
+        policy=CompiledPolicy(policy, bundle.kind.value_types()),
         thresholds=parse_thresholds(bundle.model_text, len(bundle.kind.features)),
         model_ref=model_ref,
         policy_ref=policy_ref,

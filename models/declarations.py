@@ -96,6 +96,68 @@ class ContextValue(Computed):
     """A value that texts and rules may use but the model does not see."""
 
 
+class Lookup(Part):
+    """A question to a reference table: what it says of an order, at the order's date.
+
+    Parameters
+    ----------
+    name
+        What its values are named after: ``NAME_matched`` (true, false, or missing when there was
+        nothing to compare), ``NAME_count``, for fuzzy ``NAME_score`` (0 to 100), and unless
+        `personal` ``NAME_entry``.
+    table
+        Name of the reference table.
+    match
+        How the last key is compared: equal, by similarity of names, or by longest prefix of a
+        code. The keys before it are equal, or ``*`` in the table.
+    inputs, keys
+        Places of the order and the columns they are compared with. Places in arrays are compared
+        element by element.
+    date
+        The date at which rows must be valid; the kind's `placed_at` when not given.
+    values
+        Names for texts and rules to columns of the best row (or `valid_from`, `valid_to`).
+    reduce
+        Take `values` from the best row, or make one number of all rows found.
+    where
+        Only rows with these values count, after the best row was chosen for each element: a more
+        special row can so take back a general one.
+    personal
+        The matched entry identifies a person: it is sealed, and `values` with it.
+    minimum_score
+        For fuzzy: similarity from which a name is a match, 0 to 100.
+    """
+
+    name: Slug
+    table: Slug
+    match: Literal["exact", "fuzzy", "prefix"] = "exact"
+    inputs: tuple[str, ...] = Field(min_length=1)
+    keys: tuple[Slug, ...]
+    date: str | None = None
+    values: dict[Slug, Slug] = Field(default_factory=dict)
+    reduce: Literal["best", "total", "largest", "smallest"] = "best"
+    where: dict[Slug, JsonScalar] = Field(default_factory=dict)
+    personal: bool = False
+    minimum_score: Annotated[float, Field(gt=0, le=100)] = 90.0
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.inputs) != len(self.keys):
+            raise ValueError(f"{self.name}: as many inputs as keys")
+        if len({path.partition("[]")[0] for path in self.inputs if "[]" in path}) > 1:
+            raise ValueError(f"{self.name}: inputs from one array only")
+        if any(path.count("[]") > 1 for path in self.inputs):
+            raise ValueError(f"{self.name}: inputs from an array within an array")
+        return self
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the values that it gives for texts and rules."""
+        given = [f"{self.name}_matched", f"{self.name}_count"]
+        if self.match == "fuzzy":
+            given.append(f"{self.name}_score")
+        return (*given, *(() if self.personal else (f"{self.name}_entry", *self.values)))
+
+
 class Actionable(Part):
     """Who can act on a feature, and how far: what a counterfactual may change.
 
@@ -180,9 +242,8 @@ class Training(Part):
     label
         Needed for kinds trained from a CSV.
     split
-        By time (fit, stop, calibration and test follow each other); at random with the run's
-        seed; or `time_holdout`: the last part by time is the test, the others are drawn at random
-        from what comes before, for data that drifts so much that each part must see every year.
+        By time: the last part is the test, the others are drawn at random, with the run's seed,
+        from what comes before, so that each sees every season. Or all parts at random.
     fractions
         Parts of the rows for fitting, early stopping, calibration and test; they sum to 1.
     params
@@ -192,7 +253,7 @@ class Training(Part):
     """
 
     label: Label | None = None
-    split: Literal["time", "random", "time_holdout"] = "time"
+    split: Literal["time", "random"] = "time"
     fractions: tuple[float, float, float, float] = (0.46, 0.09, 0.25, 0.20)
     params: dict[str, float | int | str | bool] = Field(default_factory=dict)
     max_categories: int = 254

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 JsonScalar: TypeAlias = str | int | float | bool | None
 Json: TypeAlias = "JsonScalar | list[Json] | dict[str, Json]"
 FeatureValue: TypeAlias = float | str | None
+ValueType: TypeAlias = Literal["number", "text", "boolean", "any"]
 Language: TypeAlias = Literal["zh", "en"]
 
 
@@ -256,6 +257,8 @@ class Decision:
         JSON pointers of request fields that the kind does not know; kept, sealed, not used.
     timings_ms
         Step name to milliseconds; measured by the caller's clock.
+    counterfactuals
+        Smallest changes that lead to another outcome, smallest first.
     """
 
     kind: str
@@ -266,3 +269,4 @@ class Decision:
     runtime: Runtime
     unknown_fields: tuple[str, ...]
     timings_ms: dict[str, float]
+    counterfactuals: tuple[Counterfactual, ...] = ()

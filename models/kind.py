@@ -18,13 +18,15 @@ from models.declarations import (
     Example,
     Feature,
     Group,
+    Lookup,
     Outcomes,
     RequestField,
     Training,
 )
-from models.domain import Json, Side
+from models.domain import Json, Side, ValueType
 from models.errors import KindFileError
-from models.sentences import Part, Policy, ReasonTemplate, SummaryTemplate, Words
+from models.policy_document import DERIVED_VALUES, Policy, Rule, load_policy_file
+from models.sentences import Part, ReasonTemplate, SummaryTemplate, Words
 
 
 class Kind(Part):
@@ -42,6 +44,7 @@ class Kind(Part):
     groups: tuple[Group, ...]
     features: tuple[Feature, ...]
     context: tuple[ContextValue, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
     reasons: tuple[ReasonTemplate, ...]
     summaries: tuple[SummaryTemplate, ...]
     policy: Policy
@@ -52,6 +55,7 @@ class Kind(Part):
     def _consistent(self) -> Self:
         self._check_unique()
         self._check_paths()
+        self._check_features()
         self._check_templates()
         return self
 
@@ -59,13 +63,17 @@ class Kind(Part):
         for what, names in (
             ("request path", [field.path for field in self.request]),
             ("group", [group.name for group in self.groups]),
-            ("value", [value.name for value in (*self.features, *self.context)]),
+            ("value", self._names()),
             ("example", [example.name for example in self.examples]),
             ("rule", [rule.id for rule in self.policy.rules]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} named twice: {', '.join(twice)}")
+
+    def _names(self) -> list[str]:
+        own = [value.name for value in (*self.features, *self.context)]
+        return own + [name for lookup in self.lookups for name in lookup.names()]
 
     def _check_paths(self) -> None:
         known = {field.path for field in self.request}
@@ -76,9 +84,13 @@ class Kind(Part):
                     raise ValueError(f"{value.name}: the request has no field {path!r}")
                 if path in personal and value.function is None:
                     raise ValueError(f"{value.name}: {path!r} is personal and may not be copied")
+        for lookup in self.lookups:
+            _check_lookup_paths(lookup, known, personal)
         for path in (self.order_id, self.placed_at, self.subject_id):
             if path is not None and path not in known:
                 raise ValueError(f"the request has no field {path!r}")
+
+    def _check_features(self) -> None:
         groups = {group.name for group in self.groups}
         for feature in self.features:
             if feature.group not in groups:
@@ -97,10 +109,12 @@ class Kind(Part):
             raise ValueError(f"{feature.name}: actionable, but {others[0]} reads its field too")
 
     def _check_templates(self) -> None:
-        names = {value.name for value in (*self.features, *self.context)}
+        names = set(self._names())
+        rule_names = names | set(DERIVED_VALUES)
         for sentence in (*self.reasons, *self.summaries, *self.policy.rules):
             used = {name for condition in sentence.conditions() for name in condition.names()}
-            unknown = sorted((used | set(sentence.placeholders())) - names)
+            allowed = rule_names if isinstance(sentence, Rule) else names
+            unknown = sorted((used | set(sentence.placeholders())) - allowed)
             if unknown:
                 raise ValueError(f"{sentence.zh!r} uses unknown values: {', '.join(unknown)}")
         always = {
@@ -116,10 +130,36 @@ class Kind(Part):
         if plain != {"favourable", "review", "adverse"}:
             raise ValueError("each outcome needs a summary without conditions")
 
+    def value_types(self) -> dict[str, ValueType]:
+        """Return the values that a policy may read, with their types."""
+        fields = {field.path: _FIELD_TYPES.get(field.type, "text") for field in self.request}
+        types: dict[str, ValueType] = {
+            feature.name: "text" if feature.type == "category" else "number"
+            for feature in self.features
+        }
+        for value in self.context:
+            if value.source is not None:
+                types[value.name] = fields[value.source]
+            else:
+                types[value.name] = "text" if value.function == "date_text" else "number"
+        for lookup in self.lookups:
+            types |= dict.fromkeys(lookup.names(), "any")
+            types[f"{lookup.name}_matched"] = "boolean"
+            types[f"{lookup.name}_count"] = "number"
+        return types
+
     def canonical(self) -> Json:
         """Return the kind as plain JSON data, the form that a bundle keeps."""
         document: Json = self.model_dump(mode="json")
         return document
+
+
+def _check_lookup_paths(lookup: Lookup, known: set[str], personal: set[str]) -> None:
+    for path in (*lookup.inputs, *([] if lookup.date is None else [lookup.date])):
+        if path not in known:
+            raise ValueError(f"{lookup.name}: the request has no field {path!r}")
+        if path in personal and not lookup.personal:
+            raise ValueError(f"{lookup.name}: {path!r} is personal, so the look-up is too")
 
 
 def parse_kind(document: Mapping[str, Json]) -> Kind:
@@ -145,11 +185,16 @@ def load_kind(path: Path) -> Kind:
     ------
     KindFileError
         When the file is not TOML or does not describe a kind.
+    PolicyError
+        When it names a policy file that is not a policy.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise KindFileError(f"{path.name}: {error}") from error
+    if isinstance(document.get("policy"), str):
+        # A policy of its own file: the path is relative to the kind's.
+        document["policy"] = load_policy_file(path.parent / document["policy"])
     return parse_kind(document)
 
 
@@ -183,3 +228,8 @@ def built_in_names() -> tuple[str, ...]:
 
 
 _FOLDER = Path(__file__).parent / "kinds"
+_FIELD_TYPES: dict[str, ValueType] = {
+    "integer": "number",
+    "number": "number",
+    "boolean": "boolean",
+}

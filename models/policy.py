@@ -1,30 +1,61 @@
-"""From a probability and a snapshot to an outcome: thresholds, then rules.
+"""From a probability and an order's values to an outcome: thresholds, rules, caps, precedence.
 
-A rule can only make the outcome stricter than the thresholds did.
+Pure and deterministic: counts, dates and reference data come in as arguments. Rules kept here: a
+rule can only make the outcome stricter unless an approved exception that has not expired lifts it;
+every rule that fired is told with the values that it looked at, also when it was lifted; what
+cannot be evaluated asks a person and never loses an order.
 """
 
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import assert_never
+from datetime import datetime
+from typing import Literal
 
+from models.approval import Approvals
+from models.caps import CapKey, CapUse, CompiledCap
 from models.condition import Condition, all_hold
-from models.domain import Effect, JsonScalar, RuleHit, Text
-from models.sentences import Policy, Rule
+from models.domain import Effect, JsonScalar, RuleHit, Side, Text, ValueType
+from models.errors import PolicyError
+from models.policy_document import (
+    DERIVED_VALUES,
+    POLICY_FAILED,
+    REFERENCE_STALE,
+    Policy,
+    Rule,
+    verify_known,
+)
+from models.policy_result import PolicyInputs, PolicyResult, derived_values
+from models.precedence import Level, Opinion, effect_level, settle
+from models.reference import StaleReference
+from models.residency import CompiledResidency
+from models.rulebook import Rulebook
 from models.wording import render_text
 
+__all__ = [
+    "CompiledPolicy",
+    "Level",
+    "PolicyInputs",
+    "PolicyResult",
+    "effect_level",
+    "strictest",
+]
 
-class Level(IntEnum):
-    """The three answers, from mild to strict."""
-
-    FAVOURABLE = 0
-    REVIEW = 1
-    ADVERSE = 2
+_FAILED = Text(
+    "策略未能完整计算,需人工复核", "the policy could not be evaluated in full, so a person decides"
+)
+_FOLLOWING = {Side.FAVOURABLE: Level.FAVOURABLE, Side.ADVERSE: Level.ADVERSE}
 
 
 @dataclass(frozen=True, slots=True)
 class _CompiledRule:
     rule: Rule
     conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    voice: Literal["rule", "cap", "reference"]
+    hit: RuleHit
 
 
 class CompiledPolicy:
@@ -34,43 +65,176 @@ class CompiledPolicy:
     ----------
     policy
         Thresholds and rules.
+    known
+        Values that an order of the kind has, with their types (`Kind.value_types`); None when
+        nothing is known of the kind, which a policy with a decision graph does not allow.
+
+    Raises
+    ------
+    PolicyError
+        When the graph, a cap or an exception does not fit; it names node, row and column.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, known: Mapping[str, ValueType] | None = None) -> None:
         self.policy = policy
         self._rules = tuple(_CompiledRule(rule, rule.conditions()) for rule in policy.rules)
+        self._caps = tuple(CompiledCap(cap) for cap in policy.caps)
+        self._residency = tuple(CompiledResidency(r, policy.version) for r in policy.residency)
+        self._approvals = Approvals(policy.exceptions)
+        derived: dict[str, ValueType] = dict.fromkeys(DERIVED_VALUES, "number")
+        all_known = None if known is None else {**derived, **known}
+        self._rulebook = (
+            None if policy.decision is None else Rulebook(policy.decision, all_known or derived)
+        )
+        self._check_ids()
+        if all_known is not None:
+            self._check_names(all_known)
+
+    def _check_ids(self) -> None:
+        rows = self._rulebook.checked.rows if self._rulebook is not None else {}
+        own = [rule.id for rule in self.policy.rules] + [cap.id for cap in self.policy.caps]
+        ids = [*own, *rows, REFERENCE_STALE]
+        twice = sorted({one for one in ids if (*ids, POLICY_FAILED).count(one) > 1})
+        if twice:
+            raise PolicyError(f"rule named twice: {', '.join(twice)}")
+        self._approvals.verify_rules(ids)
+
+    def _check_names(self, known: Mapping[str, ValueType]) -> None:
+        for compiled in self._rules:
+            names = _names(compiled.conditions, compiled.rule)
+            verify_known(f"rule {compiled.rule.id!r}", names, known)
+        for cap in self._caps:
+            cap.verify_names(known)
+        for residency in self._residency:
+            residency.verify_names(known)
+        self._approvals.verify_names(known)
 
     def level(self, probability: float) -> Level:
-        """Return what the thresholds say of a calibrated adverse probability."""
-        if probability >= self.policy.adverse_at:
-            return Level.ADVERSE
-        return Level.REVIEW if probability >= self.policy.review_at else Level.FAVOURABLE
+        """Return what the policy's own thresholds say of a calibrated adverse probability."""
+        return _level(probability, self.policy.review_at, self.policy.adverse_at)
 
-    def fired(self, values: dict[str, JsonScalar]) -> tuple[RuleHit, ...]:
-        """Return the rules whose conditions hold, with the values that they looked at."""
-        return tuple(
-            _hit(compiled, self.policy.version, values)
-            for compiled in self._rules
-            if all_hold(compiled.conditions, values)
+    def fired(self, values: Mapping[str, JsonScalar]) -> tuple[RuleHit, ...]:
+        """Return the rules of `rules` whose conditions hold, with the values they looked at.
+
+        Neither the decision graph, caps nor exceptions are looked at; `apply` does.
+        """
+        return tuple(self._fired(values))
+
+    def cap_keys(
+        self, values: Mapping[str, JsonScalar], placed_at: datetime | None
+    ) -> tuple[CapKey, ...]:
+        """Return the counters whose counts `apply` needs for this order."""
+        keys = (cap.key(values, placed_at) for cap in self._caps)
+        return tuple(key for key in keys if key is not None)
+
+    def residency(
+        self,
+        values: Mapping[str, JsonScalar],
+        node_marks: Collection[str],
+        data: Literal["features", "personal"],
+    ) -> tuple[RuleHit, ...]:
+        """Return why this data may not be sent to a node; empty when it may.
+
+        Parameters
+        ----------
+        values
+            The order's values.
+        node_marks
+            What the node is marked as: ``domestic``.
+        data
+            What would be sent.
+        """
+        refusals = (rule.refusal(values, node_marks, data) for rule in self._residency)
+        return tuple(refusal for refusal in refusals if refusal is not None)
+
+    def apply(self, inputs: PolicyInputs) -> PolicyResult:
+        """Return the outcome with everything that led to it.
+
+        Examples
+        --------
+        >>> policy = Policy(name="a", version="1", review_at=0.3, adverse_at=0.6)
+        >>> CompiledPolicy(policy).apply(PolicyInputs(0.4, (0.3, 0.5), {})).level.name
+        'REVIEW'
+        """
+        # 1. Thresholds and rules of the decision graph, over the order's values.
+        values = {**derived_values(inputs), **inputs.values}
+        review_at, adverse_at = self.policy.review_at, self.policy.adverse_at
+        spoken = [_Spoken("rule", hit) for hit in self._fired(values)]
+        if self._rulebook is not None:
+            answer = self._rulebook.evaluate(values)
+            if answer.thresholds is not None:
+                review_at, adverse_at = answer.thresholds.review_at, answer.thresholds.adverse_at
+            for row in answer.fired:
+                names = dict.fromkeys([*row.names, *row.shown])
+                hit = self._hit(row.id, row.effect, names, Text(row.zh, row.en), values)
+                spoken.append(_Spoken("rule", hit))
+            if answer.failure is not None:
+                spoken.append(_Spoken("rule", self._failure(f"decision-{answer.failure}")))
+        # 2. Caps and stale reference tables.
+        uses = self._uses(values, inputs)
+        spoken += self._full(uses, values)
+        spoken += [_Spoken("reference", self._stale(table)) for table in inputs.stale]
+        # 3. Approved exceptions lift what they name.
+        spoken = [
+            _Spoken(s.voice, self._approvals.lift(s.hit, values, inputs.placed_at)) for s in spoken
+        ]
+        # 4. Settle between rules, model and outcome set.
+        model_level = _level(inputs.probability, review_at, adverse_at)
+        settled = settle(_opinions(model_level, inputs.outcome_set, spoken), self.policy.precedence)
+        hits = tuple(one.hit for one in spoken)
+        return PolicyResult(
+            settled.level, model_level, review_at, adverse_at, hits, settled.conflict, uses
         )
 
+    def _fired(self, values: Mapping[str, JsonScalar]) -> Iterator[RuleHit]:
+        for compiled in self._rules:
+            if all_hold(compiled.conditions, values):
+                rule = compiled.rule
+                names = dict.fromkeys(_names(compiled.conditions, rule))
+                yield self._hit(rule.id, rule.effect, names, Text(rule.zh, rule.en), values)
 
-def effect_level(effect: Effect) -> Level:
-    """Return the mildest answer that an effect allows.
+    def _hit(
+        self,
+        identity: str,
+        effect: Effect,
+        names: Collection[str],
+        words: Text,
+        values: Mapping[str, JsonScalar],
+    ) -> RuleHit:
+        facts = {name: values.get(name) for name in names}
+        text = Text(render_text(words.zh, values), render_text(words.en, values))
+        return RuleHit(identity, self.policy.version, effect, facts, text)
 
-    Examples
-    --------
-    >>> effect_level(Effect.REVIEW).name
-    'REVIEW'
-    """
-    match effect:
-        case Effect.NONE | Effect.EXCLUDE:
-            return Level.FAVOURABLE
-        case Effect.REVIEW:
-            return Level.REVIEW
-        case Effect.REJECT:
-            return Level.ADVERSE
-    assert_never(effect)
+    def _failure(self, cause: str) -> RuleHit:
+        return RuleHit(POLICY_FAILED, self.policy.version, Effect.REVIEW, {"cause": cause}, _FAILED)
+
+    def _uses(self, values: Mapping[str, JsonScalar], inputs: PolicyInputs) -> tuple[CapUse, ...]:
+        keyed = [(cap, cap.key(values, inputs.placed_at)) for cap in self._caps]
+        return tuple(cap.use(key, inputs.counts) for cap, key in keyed if key is not None)
+
+    def _full(
+        self, uses: tuple[CapUse, ...], values: Mapping[str, JsonScalar]
+    ) -> Iterator[_Spoken]:
+        caps = {compiled.cap.id: compiled for compiled in self._caps}
+        for use in uses:
+            if use.is_unknown:
+                yield _Spoken("cap", self._failure(f"uncounted-{use.key.cap}"))
+            if use.is_full:
+                compiled = caps[use.key.cap]
+                known = {**values, **use.facts()}
+                cap = compiled.cap
+                names = dict.fromkeys([*compiled.names, *cap.placeholders(), *use.facts()])
+                hit = self._hit(cap.id, cap.effect, names, Text(cap.zh, cap.en), known)
+                yield _Spoken("cap", hit)
+
+    def _stale(self, table: StaleReference) -> RuleHit:
+        return RuleHit(
+            REFERENCE_STALE,
+            self.policy.version,
+            self.policy.stale_effect,
+            table.facts(),
+            table.text(),
+        )
 
 
 def strictest(level: Level, hits: tuple[RuleHit, ...]) -> Level:
@@ -78,9 +242,26 @@ def strictest(level: Level, hits: tuple[RuleHit, ...]) -> Level:
     return max([level, *(effect_level(hit.effect) for hit in hits)])
 
 
-def _hit(compiled: _CompiledRule, version: str, values: dict[str, JsonScalar]) -> RuleHit:
-    rule = compiled.rule
-    names = [name for condition in compiled.conditions for name in condition.names()]
-    facts = {name: values.get(name) for name in dict.fromkeys([*names, *rule.placeholders()])}
-    text = Text(render_text(rule.zh, values), render_text(rule.en, values))
-    return RuleHit(rule.id, version, rule.effect, facts, text)
+def _level(probability: float, review_at: float, adverse_at: float) -> Level:
+    if probability >= adverse_at:
+        return Level.ADVERSE
+    return Level.REVIEW if probability >= review_at else Level.FAVOURABLE
+
+
+def _names(conditions: tuple[Condition, ...], rule: Rule | None = None) -> list[str]:
+    read = [name for condition in conditions for name in condition.names()]
+    return read if rule is None else [*read, *rule.placeholders()]
+
+
+def _opinions(
+    model_level: Level, outcome_set: frozenset[Side] | None, spoken: list[_Spoken]
+) -> list[Opinion]:
+    opinions = [Opinion("model", model_level, "thresholds")]
+    if outcome_set is not None:
+        sides = tuple(outcome_set)
+        # Both labels or neither: the promise does not allow to decide without a person.
+        level = _FOLLOWING[sides[0]] if len(sides) == 1 else Level.REVIEW
+        opinions.append(Opinion("set", level, "outcome-set"))
+    strict = [one for one in spoken if effect_level(one.hit.effect) is not Level.FAVOURABLE]
+    opinions += [Opinion(s.voice, effect_level(s.hit.effect), s.hit.id) for s in strict]
+    return opinions

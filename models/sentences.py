@@ -5,12 +5,12 @@ hold. What they say is rendered by `models.reasons` and `models.policy`.
 """
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from models.condition import Condition, parse_condition
-from models.domain import Effect, Side
+from models.domain import Side
 
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)(?::([a-z0-9]+))?\}")
@@ -58,26 +58,3 @@ class SummaryTemplate(Sentence):
     """The words before the reasons: ``拒绝该笔跨境订单因:``."""
 
     outcome: Literal["favourable", "review", "adverse"]
-
-
-class Rule(Sentence):
-    """A policy rule: when its conditions hold, the outcome is at least as strict as `effect`."""
-
-    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=64)]
-    effect: Effect
-
-
-class Policy(Part):
-    """Thresholds on the calibrated adverse probability, and rules that can only be stricter."""
-
-    name: Slug
-    version: str
-    review_at: Annotated[float, Field(ge=0, le=1)]
-    adverse_at: Annotated[float, Field(ge=0, le=1)]
-    rules: tuple[Rule, ...] = ()
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.review_at > self.adverse_at:
-            raise ValueError("review_at must not be above adverse_at")
-        return self

@@ -9,7 +9,8 @@ from typing import cast
 
 from audit.canonical import parse_json
 from audit.records import PersonalPart
-from models.domain import Json, Language
+from models.counterfactual import changed_order
+from models.domain import FieldChange, Json, Language
 
 _VERBATIM = (
     "outcome",
@@ -65,7 +66,7 @@ def build_answer(stored: StoredDecision, language: Language) -> JsonObject:
         "summary": _text(facts["summary"], language),
         "reasons": _reasons(facts["reasons"], language),
         "counter_reasons": _reasons(facts["counter_reasons"], language),
-        "counterfactuals": facts["counterfactuals"],
+        "counterfactuals": _counterfactuals(facts["counterfactuals"], personal, language),
         "rules": [_worded(rule, _RULE_KEYS, language) for rule in _list(facts["rules"])],
         "model": facts["model"],
         "policy": facts["policy"],
@@ -84,6 +85,33 @@ def build_answer(stored: StoredDecision, language: Language) -> JsonObject:
 
 def _reasons(reasons: Json, language: Language) -> list[Json]:
     return [_worded(reason, _REASON_KEYS, language) for reason in _list(reasons)]
+
+
+def _counterfactuals(
+    recorded: Json, personal: PersonalPart | None, language: Language
+) -> list[Json]:
+    """Show each change; the whole order so changed only to those who may see the order."""
+    shown: list[Json] = []
+    for one in map(_object, _list(recorded)):
+        changes = {
+            name: _change(_object(change)) for name, change in _object(one["changes"]).items()
+        }
+        shown.append(
+            {
+                "changes": {n: {"from": c.present, "to": c.to} for n, c in changes.items()},
+                "outcome": one["outcome"],
+                "text": _text(one["text"], language),
+                "order": None
+                if personal is None
+                else parse_json(changed_order(personal.order, changes)),
+            }
+        )
+    return shown
+
+
+def _change(stored: JsonObject) -> FieldChange:
+    present, to = (cast("float", stored[name]) for name in ("present", "to"))
+    return FieldChange(str(stored["field"]), present, to)
 
 
 def _worded(value: Json, keys: tuple[str, ...], language: Language) -> Json:

@@ -13,6 +13,7 @@ from audit import errors as audit_errors
 from models import errors as models_errors
 from models.domain import Json
 from models.errors import FieldFault, OrderInvalidError, PlatformError
+from models.split import errors as split_errors
 from service import errors
 from service.errors import RequestInvalidError
 from training import errors as training_errors
@@ -45,6 +46,9 @@ PROBLEMS: dict[type[PlatformError], Problem] = {
     models_errors.ScorerError: Problem(503, "The model could not be evaluated"),
     models_errors.InvariantError: Problem(503, "The decision does not add up"),
     models_errors.MalformedJsonError: Problem(400, "The body is not JSON"),
+    split_errors.SplitPolicyError: Problem(500, "The split policy is invalid"),
+    split_errors.PlanInvalidError: Problem(503, "The plan breaks a constraint"),
+    split_errors.SolverError: Problem(503, "The optimiser failed"),
     models_errors.PolicyError: Problem(500, "The policy is invalid"),
     models_errors.ReferenceTableError: Problem(500, "The reference table is invalid"),
     models_errors.ReferenceCorruptError: Problem(503, "A reference table is damaged"),

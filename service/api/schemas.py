@@ -90,6 +90,24 @@ class Receipt(BaseModel):
     proof: str
 
 
+class FieldChange(BaseModel):
+    """What a number of the order is, and what it would have to be."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    present: float = Field(alias="from")
+    to: float
+
+
+class Counterfactual(BaseModel):
+    """A smallest change that leads to another outcome; `order` can be posted as it is."""
+
+    changes: dict[str, FieldChange]
+    outcome: str
+    text: str
+    order: dict[str, JsonValue] | None
+
+
 class Decision(BaseModel):
     """A decision as answered."""
 
@@ -109,7 +127,7 @@ class Decision(BaseModel):
     summary: str
     reasons: list[Reason]
     counter_reasons: list[Reason]
-    counterfactuals: list[dict[str, JsonValue]]
+    counterfactuals: list[Counterfactual]
     rules: list[Rule]
     model: Model
     policy: Policy

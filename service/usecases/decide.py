@@ -17,6 +17,7 @@ from audit.records import (
     build_decision_entry,
     parse_personal,
 )
+from models.counterfactual import with_counterfactuals
 from models.decide import LoadedModel, decide_many
 from models.domain import Decision, Language
 from models.errors import FieldFault, OrderInvalidError, PlatformError
@@ -157,8 +158,13 @@ def _decide(
 ) -> Sequence[Decision | PlatformError]:
     if not fresh:
         return []
+    clock = platform.clock
     try:
-        return decide_many(model, [item.order for item in fresh], platform.clock, started)
+        decisions = decide_many(model, [item.order for item in fresh], clock, started)
+        return [
+            with_counterfactuals(model, item.body, decision, clock)
+            for item, decision in zip(fresh, decisions, strict=True)
+        ]
     except PlatformError as error:
         if len(fresh) == 1:
             return [error]

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from audit.records import EntryType
 from audit.replay import Replay, replay
 from audit.store import Record, Search
-from models.decide import LoadedModel
-from models.domain import Json, Snapshot
+from models.domain import Json
 from models.errors import PlatformError
 from service.answers import JsonObject
 from service.usecases.records import find_decision, open_personal
@@ -33,13 +32,10 @@ def replay_decision(platform: Platform, decision_id: str) -> JsonObject:
 def replay_record(platform: Platform, record: Record) -> Replay:
     """Replay from the facts, and from the sealed order when it can be opened."""
 
-    def compute_snapshot(model: LoadedModel, stored: Record) -> Snapshot | None:
-        if stored.sealed is None:
-            return None
-        order = model.schema.parse(open_personal(platform, stored).order)
-        return model.extractor.snapshot(order.values)
+    def open_order(stored: Record) -> bytes | None:
+        return None if stored.sealed is None else open_personal(platform, stored).order
 
-    return replay(record, platform.shelf.load, compute_snapshot)
+    return replay(record, platform.shelf.load, open_order)
 
 
 def replay_sample(

@@ -13,8 +13,10 @@ from audit.errors import RecordMalformedError
 from audit.facts import build_facts, parse_decision
 from models.domain import (
     Attributions,
+    Counterfactual,
     Decision,
     Effect,
+    FieldChange,
     ModelRef,
     PolicyRef,
     Reason,
@@ -77,6 +79,15 @@ DECISIONS = st.builds(
     runtime=st.builds(Runtime, NAMES, NAMES, NAMES, NAMES, NAMES, NAMES, NAMES),
     unknown_fields=st.just(()),
     timings_ms=st.dictionaries(NAMES, FLOATS, max_size=3),
+    counterfactuals=st.lists(
+        st.builds(
+            Counterfactual,
+            st.dictionaries(NAMES, st.builds(FieldChange, NAMES, FLOATS, FLOATS), max_size=2),
+            NAMES,
+            TEXTS,
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 
 
@@ -98,7 +109,16 @@ def bits(value: Any) -> Any:  # noqa: ANN401 - any part of a decision
 def test_facts_come_back_exactly(decision: Decision) -> None:
     """Reading a facts part gives the decision bit for bit, names in their order."""
     recorded = parse_decision(facts_json(build_facts(decision, "oms", b"\x05" * 32)))
-    for name in ("kind", "snapshot", "verdict", "model", "policy", "runtime", "timings_ms"):
+    for name in (
+        "kind",
+        "snapshot",
+        "verdict",
+        "model",
+        "policy",
+        "runtime",
+        "timings_ms",
+        "counterfactuals",
+    ):
         assert bits(getattr(recorded, name)) == bits(getattr(decision, name)), name
     assert recorded.caller == "oms"
 
@@ -119,7 +139,7 @@ def test_the_nonce_is_in_the_facts() -> None:
 FACTS_BODY = orjson.loads(facts_json(build_facts(make_decision(), "oms", b"")))
 
 
-@pytest.mark.parametrize("name", sorted(set(FACTS_BODY) - {"nonce", "counterfactuals"}))
+@pytest.mark.parametrize("name", sorted(set(FACTS_BODY) - {"nonce"}))
 def test_facts_that_lack_a_part_are_refused(name: str) -> None:
     body = {key: value for key, value in FACTS_BODY.items() if key != name}
     with pytest.raises(RecordMalformedError):

@@ -12,8 +12,9 @@ from audit.log import append
 from audit.records import Identity, build_decision_entry, parse_personal
 from audit.replay import replay
 from audit.store import Record
+from models.counterfactual import with_counterfactuals
 from models.decide import LoadedModel, decide, decide_many
-from models.domain import Decision, Json, ModelRef, PolicyRef, Snapshot
+from models.domain import Decision, Json, ModelRef, PolicyRef
 from tests.audit.sample import SEALER, SIGNER, START, open_sample_store
 from tests.models.examples import loaded, order
 
@@ -34,19 +35,22 @@ def record_of(folder: Path, decision: Decision, body: bytes) -> Record:
     return record
 
 
+def decided(body: bytes) -> Decision:
+    return with_counterfactuals(loaded(), body, decide(loaded(), body, no_clock), no_clock)
+
+
 @pytest.fixture
 def record(tmp_path: Path) -> Record:
     body = order(customer=BAD)
-    return record_of(tmp_path, decide(loaded(), body, no_clock), body)
+    return record_of(tmp_path, decided(body), body)
 
 
 def load(_model: ModelRef, _policy: PolicyRef) -> LoadedModel:
     return loaded()
 
 
-def compute_snapshot(model: LoadedModel, record: Record) -> Snapshot:
-    body = parse_personal(SEALER.open(record.entry_id, record.sealed or b"")).order
-    return decide(model, body, no_clock).snapshot
+def open_order(record: Record) -> bytes:
+    return parse_personal(SEALER.open(record.entry_id, record.sealed or b"")).order
 
 
 def change(record: Record, edit: Callable[[dict[str, Json]], None]) -> Record:
@@ -57,7 +61,7 @@ def change(record: Record, edit: Callable[[dict[str, Json]], None]) -> Record:
 
 def test_a_replay_is_identical(record: Record) -> None:
     """The stored bytes, the named model and the code give the same verdict, bit for bit."""
-    result = replay(record, load, compute_snapshot)
+    result = replay(record, load, open_order)
     assert result.match
     assert result.differences == ()
     assert result.cause is None
@@ -70,10 +74,14 @@ def test_decisions_made_in_a_batch_replay_singly(tmp_path: Path) -> None:
     bodies = [order(stock=float(stock)) for stock in range(0, 200, 7)]
     orders = [loaded().schema.parse(body) for body in bodies]
     decisions = decide_many(loaded(), orders, no_clock)
+    decisions = [
+        with_counterfactuals(loaded(), body, decision, no_clock)
+        for body, decision in zip(bodies, decisions, strict=True)
+    ]
     for number, (decision, body) in enumerate(zip(decisions, bodies, strict=True)):
         folder = tmp_path / str(number)
         folder.mkdir()
-        assert replay(record_of(folder, decision, body), load, compute_snapshot).match
+        assert replay(record_of(folder, decision, body), load, open_order).match
 
 
 def test_the_model_and_policy_of_the_record_are_loaded(record: Record) -> None:
@@ -120,16 +128,26 @@ def test_differences_name_their_place(record: Record) -> None:
 
 
 def test_a_changed_order_is_seen_in_the_snapshot(record: Record) -> None:
-    def recompute(model: LoadedModel, _record: Record) -> Snapshot:
-        return decide(model, order(customer=BAD, stock=5.0), no_clock).snapshot
-
-    result = replay(record, load, recompute)
+    result = replay(record, load, lambda _record: order(customer=BAD, stock=5.0))
     assert [difference.path for difference in result.differences] == ["/features/stock"]
     assert [(one.recorded, one.replayed) for one in result.differences] == [(4.0, 5.0)]
 
 
 def test_an_order_that_no_longer_opens_does_not_hinder_the_replay(record: Record) -> None:
-    assert replay(record, load, lambda _model, _record: None).match
+    assert replay(record, load, lambda _record: None).match
+
+
+def test_counterfactuals_are_found_again(record: Record) -> None:
+    """With the order, what was shown as a way to another outcome is computed again."""
+    assert orjson.loads(record.facts or b"")["counterfactuals"]
+
+    def edit(facts: dict[str, Json]) -> None:
+        facts["counterfactuals"] = []
+
+    altered = change(record, edit)
+    assert replay(altered, load).match
+    paths = {difference.path for difference in replay(altered, load, open_order).differences}
+    assert "/counterfactuals/0" in paths
 
 
 def test_another_runtime_is_the_cause(record: Record) -> None:

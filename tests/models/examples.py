@@ -63,6 +63,7 @@ DOCUMENT: dict[str, Any] = {
             "title": {"zh": "库存", "en": "stock"},
             "monotone": -1,
             "group": "stock",
+            "actionable": {"minimum": 0, "maximum": 400, "scale": 100},
         },
         {
             "name": "express",

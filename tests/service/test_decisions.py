@@ -20,6 +20,7 @@ from tests.models import examples
 from tests.service.conftest import Headers
 
 DECIDE = "/v1/decisions/parcel"
+RETURNING = {"recent_orders": [{"ordered": 4, "returned": 2}]}
 BATCH = "/v1/decisions/parcel/batch"
 
 
@@ -46,6 +47,23 @@ def test_an_answer_is_recorded_and_proves_it(
     facts = client.get(f"{path}/facts", headers=headers(Role.AUDITOR)).content
     assert orjson.loads(leaf)["facts_sha256"] == sha256(facts).hexdigest()
     assert verify_store(served.store, [served.signer.verifier_key], served.sealer).ok
+
+
+def test_a_counterfactual_leads_where_it_says(client: TestClient, headers: Headers) -> None:
+    """Each changed order, posted back, gets the outcome that was promised."""
+    answer = decide(client, headers(Accept_Language="en"), customer=RETURNING, stock=30)
+    shown = schemas.Decision.model_validate(answer).counterfactuals
+    assert shown
+    for one in shown:
+        assert one.order is not None
+        assert {"stock"} == set(one.changes)
+        assert one.order["stock"] == one.changes["stock"].to
+        assert "instead of 30" in one.text
+        posted = client.post(DECIDE, json=one.order, headers=headers())
+        assert posted.json()["outcome"] == one.outcome != answer["outcome"]
+    path = f"/v1/decisions/{answer['decision_id']}"
+    hidden = client.get(path, headers=headers(Role.STRATEGIST)).json()["counterfactuals"]
+    assert [one["order"] for one in hidden] == [None] * len(shown)
 
 
 def test_what_is_read_is_what_was_answered(client: TestClient, headers: Headers) -> None:

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.trial
 _KINDS = ("admission", "risk")
 _OTHER_SEED = 4711
 _REFUSED = 2_000
-_CALIBRATION_ORDERS = 40_000
+_TRUTH_ORDERS = {"admission": 30_000, "risk": 60_000}
+_CALIBRATION_ORDERS = 20_000
 _BAND = 2.5758293035489004
 _PER_KIND = 5_000
 
@@ -46,7 +47,7 @@ def trained_var(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", _KINDS)
 def test_explanations_name_the_true_drivers(trained_var: Path, kind: str) -> None:
     """Of 2,000 refused orders, 95 % show the strongest true driver, 90 % lead with a true one."""
-    model, simulation, decisions = _decide(trained_var, kind, 60_000)
+    model, simulation, decisions = _decide(trained_var, kind, _TRUTH_ORDERS[kind])
     adverse = model.kind.outcomes.adverse.code
     refused = [n for n, d in enumerate(decisions) if d.verdict.outcome == adverse][:_REFUSED]
     assert len(refused) == _REFUSED

@@ -183,10 +183,13 @@ def _check_answer(kind: Kind, answer: JsonObject) -> None:
     assert answer["outcome"] in codes
     assert answer["summary"]
     assert not answer["warnings"]
-    reasons = answer["reasons"]
+    reasons, counter_reasons = answer["reasons"], answer["counter_reasons"]
     assert isinstance(reasons, list)
-    assert reasons
-    for reason in map(read_object, reasons):
+    assert isinstance(counter_reasons, list)
+    # A probability may stay below the review threshold although every group pushes it up: then
+    # all there is to say is on the other side.
+    assert reasons or len(counter_reasons) == len(kind.groups)
+    for reason in map(read_object, [*reasons, *counter_reasons]):
         assert reason["text"]
         assert 0.0 <= _number(reason["share"]) <= 1.0
     attributions = read_object(answer["attributions"])

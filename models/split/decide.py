@@ -1,0 +1,286 @@
+"""The main path of the split: an order, a model of lateness and a policy make a plan.
+
+Numbered steps: read the order, score every candidate in one batch, price in whole cents, solve,
+check the plan without the solver, tell the plans not taken. The same problem, model and policy give
+the same answer, unless the time limit struck, which the answer says.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from models.decide import LoadedModel, decide_snapshots
+from models.domain import (
+    Attributions,
+    ModelRef,
+    PolicyRef,
+    Reason,
+    Runtime,
+    Snapshot,
+    Text,
+)
+from models.policy import Level
+from models.split.alternatives import Alternative, find_alternatives
+from models.split.conflict import Conflict, find_conflict
+from models.split.finding import Finding
+from models.split.pairs import Pair, PairKey, build_pair_values, build_pairs
+from models.split.plan import Plan, Priced
+from models.split.policy import SplitPolicy
+from models.split.problem import Problem
+from models.split.rates import build_rates, order_weights
+from models.split.request import order_schema, read_problem
+from models.split.solve import Limits, Planner, Solution, Status
+from models.split.summary import conclude
+from models.split.verify import verify_plan
+from models.split.weights import Term, WeightEffect, build_terms, weigh
+from models.split.why_not import (
+    CandidateStanding,
+    Explained,
+    WhyNot,
+    explain_candidates,
+    explain_warehouses,
+)
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class PairScore:
+    """What the model said of one candidate.
+
+    Parameters
+    ----------
+    probability, interval
+        Calibrated P(late).
+    reasons, counter_reasons
+        Towards its outcome and against it; only of candidates that the plan uses.
+    """
+
+    line_id: int
+    warehouse_id: str
+    service_id: str
+    snapshot: Snapshot
+    attributions: Attributions
+    probability: float
+    interval: tuple[float, float]
+    reasons: tuple[Reason, ...]
+    counter_reasons: tuple[Reason, ...]
+
+    @property
+    def key(self) -> PairKey:
+        """The candidate."""
+        return self.line_id, self.warehouse_id, self.service_id
+
+
+@dataclass(frozen=True, slots=True)
+class SplitVerdict:
+    """Everything that follows from a problem, a bundle and a policy; replay compares all of it.
+
+    Parameters
+    ----------
+    outcome
+        In the kind's words: favourable for a plan, review, adverse when there is none.
+    automated
+        False when a person has to decide.
+    status, gap_cents
+        What is known of the plan, and how far it may be from the best; 0 when proven.
+    is_timed_out
+        Whether any solve struck the time limit; replay then checks the plan and its cost.
+    plan
+        None when there is none.
+    terms, weights
+        The plan's cost by term, and what each weight of the policy did.
+    scores
+        What the model said of each candidate.
+    candidates, why_not, alternatives
+        Every candidate's standing, every warehouse that does not ship, and the plans not taken.
+    conflict
+        The constraints that leave no plan; None when there is one.
+    summary
+        One sentence.
+    """
+
+    outcome: str
+    automated: bool
+    status: Status
+    gap_cents: int | None
+    is_timed_out: bool
+    plan: Plan | None
+    terms: tuple[Term, ...]
+    weights: tuple[WeightEffect, ...]
+    scores: tuple[PairScore, ...]
+    candidates: tuple[CandidateStanding, ...]
+    why_not: tuple[WhyNot, ...]
+    alternatives: tuple[Alternative, ...]
+    conflict: Conflict | None
+    summary: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class SplitDecision:
+    """A verdict with the problem it rests on and the versions that made it; see `Decision`."""
+
+    kind: str
+    problem: Problem
+    verdict: SplitVerdict
+    model: ModelRef
+    policy: PolicyRef
+    runtime: Runtime
+    unknown_fields: tuple[str, ...]
+    timings_ms: dict[str, float]
+
+
+def decide_split(
+    model: LoadedModel, policy: SplitPolicy, policy_ref: PolicyRef, body: bytes, clock: Clock
+) -> SplitDecision:
+    """Split one order.
+
+    Parameters
+    ----------
+    model
+        The live model of lateness.
+    policy, policy_ref
+        The weights in force, and how a record names them.
+    body
+        The order as JSON text, as received.
+    clock
+        Seconds, rising; for the timings only.
+
+    Raises
+    ------
+    MalformedJsonError, OrderInvalidError
+        When the order is not what the kind asks for.
+    ScorerError, InvariantError, SolverError, PlanInvalidError
+        When model or optimiser fails or the answer does not add up; nothing may be answered then.
+    """
+    started = clock()
+    order = order_schema(model.kind).parse(body)
+    problem = read_problem(order.values)
+    ready = clock()
+    verdict = decide_problem(model, policy, problem)
+    timings = {"features": (ready - started) * 1e3, "split": (clock() - ready) * 1e3}
+    return SplitDecision(
+        kind=model.kind.name,
+        problem=problem,
+        verdict=verdict,
+        model=model.model_ref,
+        policy=policy_ref,
+        runtime=model.runtime,
+        unknown_fields=order.unknown_fields,
+        timings_ms={name: round(value, 3) for name, value in timings.items()},
+    )
+
+
+def decide_problem(model: LoadedModel, policy: SplitPolicy, problem: Problem) -> SplitVerdict:
+    """Split from a problem; what replay does.
+
+    Raises
+    ------
+    ScorerError, InvariantError, SolverError, PlanInvalidError
+        See `decide_split`.
+    """
+    # 1. Score every candidate in one batch.
+    pairs = build_pairs(problem)
+    scores = _score(model, problem, pairs)
+    # 2. Price in whole cents.
+    lateness = {score.key: score.probability for score in scores}
+    priced = price(problem, pairs, lateness, policy)
+    # 3. Solve, and check the plan without the solver.
+    planner = Planner(Limits(policy.node_limit, policy.time_limit_seconds))
+    solution = planner.solve(priced, break_ties=True)
+    if solution.plan is not None:
+        verify_plan(priced, solution.plan)
+    # 4. Tell why, and the plans not taken.
+    return _explain(model, policy, scores, _Search(priced, solution, planner))
+
+
+def price(
+    problem: Problem, pairs: tuple[Pair, ...], lateness: dict[PairKey, float], policy: SplitPolicy
+) -> Priced:
+    """Put a problem, its candidates' lateness and the policy's weights together."""
+    weights = order_weights(problem, policy)
+    return Priced(
+        problem=problem,
+        pairs=pairs,
+        lateness=lateness,
+        rates=build_rates(problem, pairs, lateness, weights),
+        weights=weights,
+        max_parcels=policy.max_parcels if problem.max_parcels is None else problem.max_parcels,
+    )
+
+
+def _score(model: LoadedModel, problem: Problem, pairs: tuple[Pair, ...]) -> tuple[PairScore, ...]:
+    if not pairs:
+        return ()
+    snapshots = [model.extractor.snapshot(build_pair_values(problem, pair)) for pair in pairs]
+    verdicts = decide_snapshots(model, snapshots)
+    return tuple(
+        PairScore(
+            *pair.key,
+            snapshot=snapshot,
+            attributions=verdict.attributions,
+            probability=verdict.probability,
+            interval=verdict.interval,
+            reasons=verdict.reasons,
+            counter_reasons=verdict.counter_reasons,
+        )
+        for pair, snapshot, verdict in zip(pairs, snapshots, verdicts, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    priced: Priced
+    solution: Solution
+    planner: Planner
+
+
+def _explain(
+    model: LoadedModel, policy: SplitPolicy, scores: tuple[PairScore, ...], search: _Search
+) -> SplitVerdict:
+    priced, solution, planner = search.priced, search.solution, search.planner
+    plan = solution.plan
+    explained = Explained(
+        groups={
+            score.key: model.catalogue.group_contributions(score.attributions.values)
+            for score in scores
+        },
+        titles={group.name: Text(group.title.zh, group.title.en) for group in model.kind.groups},
+    )
+    # A search that ran out of time once would do so again for every plan not taken.
+    may_search = not planner.is_timed_out
+    alternatives = find_alternatives(priced, plan, planner) if may_search else ()
+    weights = weigh(priced, plan, planner) if may_search and plan is not None else ()
+    why_not = explain_warehouses(priced, plan, explained, planner) if may_search else ()
+    conflict = find_conflict(priced, planner) if solution.status is Status.INFEASIBLE else None
+    level, summary = conclude(policy, solution, conflict)
+    return SplitVerdict(
+        outcome=_outcome(model, level),
+        automated=level is not Level.REVIEW,
+        status=solution.status,
+        gap_cents=solution.gap_cents,
+        is_timed_out=planner.is_timed_out,
+        plan=plan,
+        terms=() if plan is None else build_terms(plan.cost),
+        weights=weights,
+        scores=_shortened(scores, plan),
+        candidates=explain_candidates(priced, plan, explained),
+        why_not=why_not,
+        alternatives=alternatives,
+        conflict=conflict,
+        summary=summary,
+    )
+
+
+def _shortened(scores: tuple[PairScore, ...], plan: Plan | None) -> tuple[PairScore, ...]:
+    # Sentences for hundreds of candidates that are not used would make a record of a megabyte;
+    # snapshot and attributions of all are kept.
+    used = {} if plan is None else plan.quantities()
+    return tuple(
+        score if score.key in used else replace(score, reasons=(), counter_reasons=())
+        for score in scores
+    )
+
+
+def _outcome(model: LoadedModel, level: Level) -> str:
+    outcomes = model.kind.outcomes
+    return (outcomes.favourable.code, outcomes.review.code, outcomes.adverse.code)[level]
