@@ -228,8 +228,7 @@ def _conclude(model: LoadedModel, snapshot: Snapshot, attributions: Attributions
     level = strictest(model.policy.level(probability), hits)
     # 3. Say why.
     side = Side.FAVOURABLE if level is Level.FAVOURABLE else Side.ADVERSE
-    other = Side.ADVERSE if side is Side.FAVOURABLE else Side.FAVOURABLE
-    reasons = model.catalogue.reasons(snapshot, attributions.values, side)
+    reasons, counter_reasons = model.catalogue.both_sides(snapshot, attributions.values, side)
     verdict = Verdict(
         outcome=_codes(model.kind)[level],
         automated=level is not Level.REVIEW,
@@ -240,7 +239,7 @@ def _conclude(model: LoadedModel, snapshot: Snapshot, attributions: Attributions
         outcome_set=_outcome_set(model, interval, strictest(Level.FAVOURABLE, hits), level),
         attributions=attributions,
         reasons=reasons,
-        counter_reasons=model.catalogue.reasons(snapshot, attributions.values, other),
+        counter_reasons=counter_reasons,
         rules=hits,
         summary=model.catalogue.summary(level, snapshot, hits, reasons),
     )

@@ -16,6 +16,14 @@ from models.sentences import ReasonTemplate, SummaryTemplate
 from models.wording import render_text
 
 _SHOWN = 3
+# Said when every group pushes the other way and only the base value explains the outcome.
+_NOTHING_FOR_IT = {
+    Level.FAVOURABLE: Text(
+        "综合概率仍低于复核线", "the probability still stays below the review line"
+    ),
+    Level.REVIEW: Text("综合概率已达复核线", "the probability reaches the review line"),
+    Level.ADVERSE: Text("综合概率已达拒绝线", "the probability reaches the line of rejection"),
+}
 _CIRCLED = "①②③④⑤⑥⑦⑧⑨"
 _OUTCOME_OF_LEVEL = {
     Level.FAVOURABLE: "favourable",
@@ -115,6 +123,18 @@ class ReasonCatalogue:
             text=Text(render_text(template.zh, known), render_text(template.en, known)),
         )
 
+    def both_sides(
+        self, snapshot: Snapshot, values: dict[str, float], side: Side
+    ) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+        """Return the reasons on the outcome's side, and those against it.
+
+        When no group pushes towards the outcome, the reasons against it stand in the first place,
+        so that a decision always has reasons; each says what it pushes toward.
+        """
+        other = Side.ADVERSE if side is Side.FAVOURABLE else Side.FAVOURABLE
+        pro, contra = (self.reasons(snapshot, values, one) for one in (side, other))
+        return (pro, contra) if pro else (contra, ())
+
     def summary(
         self, level: Level, snapshot: Snapshot, hits: tuple[RuleHit, ...], said: tuple[Reason, ...]
     ) -> Text:
@@ -122,7 +142,9 @@ class ReasonCatalogue:
         known = {**snapshot.context, **snapshot.features}
         opening = self._opening(level, known)
         strict = [hit.text for hit in hits]
-        texts = [*strict, *(reason.text for reason in said[:_SHOWN])][: len(_CIRCLED)]
+        toward = self._toward[_side_of(level)]
+        pro = [reason.text for reason in said[:_SHOWN] if reason.toward == toward]
+        texts = [*strict, *pro][: len(_CIRCLED)] or [_NOTHING_FOR_IT[level]]
         chinese = ";".join(f"{_CIRCLED[i]}{text.zh}" for i, text in enumerate(texts))
         english = "; ".join(f"{i}. {text.en}" for i, text in enumerate(texts, start=1))
         return Text(
@@ -135,6 +157,10 @@ class ReasonCatalogue:
             for summary, conditions in self._summaries
             if summary.outcome == _OUTCOME_OF_LEVEL[level] and all_hold(conditions, known)
         )
+
+
+def _side_of(level: Level) -> Side:
+    return Side.FAVOURABLE if level is Level.FAVOURABLE else Side.ADVERSE
 
 
 def _prepare(template: ReasonTemplate) -> _Prepared:

@@ -70,6 +70,35 @@ def test_a_rule_sends_a_good_order_to_review() -> None:
     assert verdict.summary.zh.startswith("复核:①120件")
 
 
+def test_an_outcome_that_nothing_speaks_for_still_has_reasons() -> None:
+    """Then the reasons are those against it, and the summary says that the line is not reached."""
+    lenient = loaded().policy.policy.model_copy(update={"review_at": 0.99, "adverse_at": 0.995})
+    model = load_model(bundle(), loaded().model_ref, lenient, loaded().policy_ref)
+    rows = [(rate, stock) for rate in range(10) for stock in (0, 20, 40)]
+    verdicts = [
+        decide(
+            model,
+            order(
+                customer={"recent_orders": [{"ordered": 9, "returned": rate}]},
+                stock=stock,
+                express=True,
+                channel="amazon",
+            ),
+            _clock,
+        ).verdict
+        for rate, stock in rows
+    ]
+    against = [v for v in verdicts if v.reasons[0].side is Side.ADVERSE]
+    assert against
+    for verdict in against:
+        assert verdict.outcome == "accept"
+        assert verdict.counter_reasons == ()
+        assert verdict.summary.en == (
+            "accepted because: 1. the probability still stays below the review line"
+        )
+    assert all(verdict.reasons for verdict in verdicts)
+
+
 def test_the_outcome_set_holds_the_outcome() -> None:
     verdict = _rejected().verdict
     assert verdict.outcome in verdict.outcome_set
