@@ -230,20 +230,30 @@ def _written_values(
     present: float, points: list[float], actionable: Actionable
 ) -> tuple[float, ...]:
     """Return for each interval between split points its nearest value that may be written."""
-    step = actionable.step
-    here = bisect_left(points, present)
-    values = set()
-    # Upwards: the first multiple of the step above each point; downwards: the last one up to it.
-    for point in points[here:]:
-        values.add((math.floor(point / step) + 1) * step)
-    for point in points[:here]:
-        values.add(math.floor(point / step) * step)
-    within = [
-        _rounded(value, step)
-        for value in values
-        if actionable.minimum <= value <= actionable.maximum and value != present
-    ]
-    return tuple(sorted(set(within), key=lambda value: (abs(value - present), value)))
+    low, high, step = actionable.minimum, actionable.maximum, actionable.step
+    # LightGBM also splits at infinity, to part missing values; no written value lies beyond.
+    near = [point for point in points if low - step <= point <= high + step]
+    here = bisect_left(near, present)
+    values = {
+        *(_first_above(point, step) for point in near[here:]),
+        *(_last_up_to(point, step) for point in near[:here]),
+    }
+    within = {value for value in values if low <= value <= high and value != present}
+    return tuple(sorted(within, key=lambda value: (abs(value - present), value)))
+
+
+def _first_above(point: float, step: float) -> float:
+    count = math.floor(point / step)
+    # The quotient may be off by one in its last digit, hence the neighbours.
+    tried = (_rounded(n * step, step) for n in (count, count + 1, count + 2))
+    return next(value for value in tried if value > point)
+
+
+def _last_up_to(point: float, step: float) -> float:
+    count = math.floor(point / step)
+    return next(
+        v for n in (count + 1, count, count - 1) if (v := _rounded(n * step, step)) <= point
+    )
 
 
 def _rounded(value: float, step: float) -> float:

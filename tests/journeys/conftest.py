@@ -16,5 +16,7 @@ def demo_var(tmp_path_factory: pytest.TempPathFactory) -> Path:
         candor("demo", "--var", str(var)), cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "proof verified" in done.stdout
     assert "replay identical" in done.stdout
+    (var / "demo.txt").write_text(done.stdout, encoding="utf-8")
     return var

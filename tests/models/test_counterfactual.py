@@ -1,5 +1,6 @@
 """Counterfactuals: they flip the outcome, and nothing smaller does."""
 
+import math
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.counterfactual import changed_order, find_counterfactuals
+from models.counterfactual import _written_values, changed_order, find_counterfactuals
 from models.decide import LoadedModel, decide, decide_snapshot, load_model
+from models.declarations import Actionable
 from models.domain import Counterfactual, FeatureValue, FieldChange, Snapshot
 from models.errors import KindFileError, ScorerError
 from models.kind import Kind
@@ -192,6 +194,33 @@ def test_a_field_that_another_value_reads_is_not_actionable() -> None:
     context = [*DOCUMENT["context"], {"name": "again", "source": "stock"}]
     with pytest.raises(KindFileError, match="reads its field too"):
         small_kind(features=features, context=context)
+
+
+@pytest.mark.parametrize(
+    ("present", "points", "values"),
+    [
+        (5.0, [-math.inf, 2.5, 7.5, math.inf], (2.0, 8.0)),
+        (5.0, [5.0], (6.0,)),
+        (5.0, [4.0], (4.0,)),
+        (5.0, [1e-35, 0.4], (0.0,)),
+        (9.0, [10.0, 11.0], ()),
+    ],
+)
+def test_written_values_cross_their_split_points(
+    present: float, points: list[float], values: tuple[float, ...]
+) -> None:
+    assert _written_values(present, points, Actionable(minimum=0, maximum=10)) == values
+
+
+@given(st.integers(1, 99), st.integers(0, 100))
+def test_a_split_point_on_the_grid_is_crossed(point: int, present: int) -> None:
+    """A split point that is itself a written value is reached from above and left from below."""
+    grid = Actionable(minimum=0, maximum=2, step=0.01)
+    (value,) = _written_values(present / 100, [point / 100], grid) or (None,)
+    if present / 100 > point / 100:
+        assert value == point / 100
+    else:
+        assert value == pytest.approx((point + 1) / 100)
 
 
 def test_the_changed_order_keeps_everything_else() -> None:
