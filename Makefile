@@ -24,6 +24,7 @@ check: setup ## lint, types, layers
 	$(BIN)/lint-imports
 
 test: check ## every check and every test
+	@command -v curl >/dev/null || apt-get install -qq -y --no-install-recommends curl >/dev/null
 	$(BIN)/python -m pytest --cov --cov-report=term-missing -n 2 --dist loadgroup -m "not trial"
 
 trials: setup ## long runs on real data and full sizes (needs the public data sets, see docs/trials.md)
