@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+import sys
+from base64 import b64decode, b64encode
 from itertools import zip_longest
 from pathlib import Path
 
@@ -27,11 +29,13 @@ def test_readme_shows_what_happens(demo_var: Path) -> None:
             check=True,
             timeout=60,
         )
+        vkey = service.call("GET", "/v1/log/key")[1].decode().strip()
     answered = orjson.loads(done.stdout)
     assert _differences(shown, answered, "") == []
     assert answered["summary"] in README
     in_english = _decide_in_english(command, demo_var)
     assert in_english in README.replace("\n", " ")
+    assert _check(demo_var.parent, done.stdout, vkey).startswith(b"proved: index ")
     printed = (demo_var / "demo.txt").read_text(encoding="utf-8")
     assert answered["summary"] in printed
     assert in_english in printed
@@ -45,6 +49,22 @@ def test_readme_names_only_files_that_exist() -> None:
 def _block(language: str, holding: str) -> str:
     blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
     return next(str(block) for block in blocks if holding in block)
+
+
+def _check(folder: Path, decision: bytes, vkey: str) -> bytes:
+    """Run README's twenty lines on the decision; they must refuse a leaf that was changed."""
+    answer, script, path = orjson.loads(decision), folder / "check.py", folder / "decision.json"
+    script.write_text(_block("python", "RFC 9162"), encoding="utf-8")
+    path.write_bytes(decision)
+    command = [sys.executable, str(script), str(path), vkey]
+    proved = subprocess.run(command, capture_output=True, check=True).stdout
+    leaf = bytearray(b64decode(answer["receipt"]["leaf"]))
+    leaf[-2] ^= 1
+    answer["receipt"]["leaf"] = b64encode(leaf).decode()
+    path.write_bytes(orjson.dumps(answer))
+    refused = subprocess.run(command, capture_output=True, check=False)
+    assert b"the leaf is not in this tree" in refused.stderr
+    return proved
 
 
 def _decide_in_english(command: str, var: Path) -> str:
