@@ -31,6 +31,7 @@ from service.logs import open_log
 from service.metrics import Metrics
 from service.problems import UNAVAILABLE, find_problem, render_problem
 from service.settings import Settings
+from service.web import api_pages
 from service.wiring import open_platform
 
 _NOT_FOUND, _METHOD_NOT_ALLOWED = 404, 405
@@ -62,12 +63,14 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("candor"),
         lifespan=lifespan,
         redoc_url=None,
-        docs_url="/docs" if settings.openapi_enabled else None,
+        docs_url=None,
         openapi_url="/openapi.json" if settings.openapi_enabled else None,
         redirect_slashes=False,
     )
     for module in (kinds, decisions, records, log_api, health):
         app.include_router(module.router)
+    if settings.openapi_enabled:
+        app.include_router(api_pages.router)
     _describe(app)
     # 3. What surrounds them.
     _answer_errors(app, log, settings.retry_after_seconds)

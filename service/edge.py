@@ -31,6 +31,11 @@ _SECURITY_HEADERS: Final = {
 }
 _CLOSED_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 _PAGES: Final = ("/docs",)
+# No inline script; Swagger UI sets styles from script and draws its icons from data URLs.
+_PAGE_POLICY: Final = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 
 
 class Edge:
@@ -102,7 +107,7 @@ class _Passage:
         trace = _TRACEPARENT.match(headers.get("traceparent", ""))
         self.trace_id = trace[1] if trace else secrets.token_hex(16)
         self._flags = trace[3] if trace else "00"
-        self._policy = None if scope["path"].startswith(_PAGES) else _CLOSED_POLICY
+        self._policy = _PAGE_POLICY if scope["path"].startswith(_PAGES) else _CLOSED_POLICY
         self._send = send
         self.status = 0
         self.started = time.perf_counter()
@@ -117,6 +122,5 @@ class _Passage:
             for name, value in _SECURITY_HEADERS.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
-            if self._policy is not None:
-                headers["Content-Security-Policy"] = self._policy
+            headers["Content-Security-Policy"] = self._policy
         await self._send(message)
