@@ -25,6 +25,7 @@ __all__ = [
     "features",
     "invariants",
     "kind",
+    "levers",
     "lookup",
     "order",
     "parties",

@@ -7,9 +7,6 @@ all of it. Fewer changed features come first, then the smaller change, measured 
 scales. Every result was decided again by the whole path, policy included, before it is shown.
 """
 
-import math
-from bisect import bisect_left
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeAlias
@@ -18,8 +15,8 @@ import numpy as np
 import orjson
 
 from models.decide import Clock, LoadedModel, decide_snapshot, encode
-from models.declarations import Actionable, Feature
 from models.domain import Counterfactual, Decision, FieldChange, Json, Snapshot, Text, Verdict
+from models.levers import Lever, find_levers
 from models.policy import Level, strictest
 from models.scorer import Matrix
 from models.wording import format_value
@@ -29,27 +26,7 @@ _MAX_CHANGED = 2
 _FIRST_ROWS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class _Lever:
-    """An actionable feature of one order: its column and the values worth trying, nearest first."""
-
-    feature: Feature
-    column: int
-    present: float
-    scale: float
-    values: tuple[float, ...]
-
-    def sizes(self, values: Matrix) -> Matrix:
-        """Return how large changes to `values` are, in the kind's scale."""
-        return np.abs(values - self.present) / self.scale
-
-    def best(self) -> float:
-        """Return the value with the smallest margin, if the model is monotone in the feature."""
-        tried = (self.present, *self.values)
-        return min(tried) if self.feature.monotone > 0 else max(tried)
-
-
-_Levers: TypeAlias = tuple[_Lever, ...]
+_Levers: TypeAlias = tuple[Lever, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +34,7 @@ class _Trial:
     """One change: values for some levers, and how large the whole is."""
 
     size: float
-    levers: tuple[_Lever, ...]
+    levers: tuple[Lever, ...]
     values: tuple[float, ...]
 
     def key(self) -> tuple[float, tuple[str, ...]]:
@@ -111,7 +88,7 @@ def find_counterfactuals(
     codes = model.kind.outcomes
     if verdict.outcome == codes.favourable.code:
         return ()
-    levers = _levers(model, snapshot)
+    levers = find_levers(model, snapshot)
     row = encode(model, [snapshot])
     for target in (Level.FAVOURABLE, Level.REVIEW):
         if target is Level.REVIEW and verdict.outcome == codes.review.code:
@@ -131,7 +108,7 @@ class _Search:
     target: Level
 
 
-def _search(search: _Search, levers: list[_Lever]) -> tuple[Counterfactual, ...]:
+def _search(search: _Search, levers: list[Lever]) -> tuple[Counterfactual, ...]:
     shown: list[Counterfactual] = []
     enough: set[str] = set()
     for changed in range(1, min(_MAX_CHANGED, len(levers)) + 1):
@@ -202,63 +179,6 @@ def _passes_rules(search: _Search, trial: _Trial) -> bool:
     }
     known = {**search.snapshot.context, **search.snapshot.features, **changed}
     return strictest(Level.FAVOURABLE, search.model.policy.fired(known)) <= search.target
-
-
-def _levers(model: LoadedModel, snapshot: Snapshot) -> list[_Lever]:
-    levers = []
-    for column, feature in enumerate(model.kind.features):
-        present = snapshot.features.get(feature.name)
-        if feature.actionable is None or not isinstance(present, float):
-            continue
-        points = (*model.thresholds[column], *_rule_points(model, feature.name))
-        values = _written_values(present, sorted(set(points)), feature.actionable)
-        if values:
-            levers.append(_Lever(feature, column, present, feature.actionable.scale, values))
-    return levers
-
-
-def _rule_points(model: LoadedModel, name: str) -> Iterator[float]:
-    # A rule changes its mind at its constant, so both sides of it are tried.
-    for rule in model.policy.policy.rules:
-        for condition in rule.conditions():
-            if condition.name == name and isinstance(condition.constant, float):
-                yield condition.constant
-                yield math.nextafter(condition.constant, -math.inf)
-
-
-def _written_values(
-    present: float, points: list[float], actionable: Actionable
-) -> tuple[float, ...]:
-    """Return for each interval between split points its nearest value that may be written."""
-    low, high, step = actionable.minimum, actionable.maximum, actionable.step
-    # LightGBM also splits at infinity, to part missing values; no written value lies beyond.
-    near = [point for point in points if low - step <= point <= high + step]
-    here = bisect_left(near, present)
-    values = {
-        *(_first_above(point, step) for point in near[here:]),
-        *(_last_up_to(point, step) for point in near[:here]),
-    }
-    within = {value for value in values if low <= value <= high and value != present}
-    return tuple(sorted(within, key=lambda value: (abs(value - present), value)))
-
-
-def _first_above(point: float, step: float) -> float:
-    count = math.floor(point / step)
-    # The quotient may be off by one in its last digit, hence the neighbours.
-    tried = (_rounded(n * step, step) for n in (count, count + 1, count + 2))
-    return next(value for value in tried if value > point)
-
-
-def _last_up_to(point: float, step: float) -> float:
-    count = math.floor(point / step)
-    return next(
-        v for n in (count + 1, count, count - 1) if (v := _rounded(n * step, step)) <= point
-    )
-
-
-def _rounded(value: float, step: float) -> float:
-    digits = max(0, -math.floor(math.log10(step)) + 1)
-    return round(value, digits) + 0.0
 
 
 def _verified(search: _Search, trial: _Trial) -> Counterfactual | None:

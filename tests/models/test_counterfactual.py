@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.counterfactual import _written_values, changed_order, find_counterfactuals
+from models.counterfactual import changed_order, find_counterfactuals
 from models.decide import LoadedModel, decide, decide_snapshot, load_model
 from models.declarations import Actionable
 from models.domain import Counterfactual, FeatureValue, FieldChange, Snapshot
 from models.errors import KindFileError, ScorerError
 from models.kind import Kind
+from models.levers import written_values
 from models.thresholds import parse_thresholds
 from tests.models.examples import DOCUMENT, bundle, loaded, order, small_kind
 
@@ -209,14 +210,14 @@ def test_a_field_that_another_value_reads_is_not_actionable() -> None:
 def test_written_values_cross_their_split_points(
     present: float, points: list[float], values: tuple[float, ...]
 ) -> None:
-    assert _written_values(present, points, Actionable(minimum=0, maximum=10)) == values
+    assert written_values(present, points, Actionable(minimum=0, maximum=10)) == values
 
 
 @given(st.integers(1, 99), st.integers(0, 100))
 def test_a_split_point_on_the_grid_is_crossed(point: int, present: int) -> None:
     """A split point that is itself a written value is reached from above and left from below."""
     grid = Actionable(minimum=0, maximum=2, step=0.01)
-    (value,) = _written_values(present / 100, [point / 100], grid) or (None,)
+    (value,) = written_values(present / 100, [point / 100], grid) or (None,)
     if present / 100 > point / 100:
         assert value == point / 100
     else:
