@@ -14,6 +14,7 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, model_validator
 
 from models.declarations import (
+    Actionable,
     ContextValue,
     Example,
     Feature,
@@ -97,6 +98,18 @@ class Kind(Part):
                 raise ValueError(f"{feature.name}: no group {feature.group!r}")
             if feature.actionable is not None:
                 self._check_read_once(feature)
+                self._check_writable(feature, feature.actionable)
+
+    def _check_writable(self, feature: Feature, actionable: Actionable) -> None:
+        # A value that the request refuses could not be posted back.
+        field = next(field for field in self.request if field.path == feature.source)
+        if field.type not in {"integer", "number"}:
+            raise ValueError(f"{feature.name}: actionable, but {field.path} is not a number")
+        if field.type == "integer" and actionable.step % 1:
+            raise ValueError(f"{feature.name}: {field.path} takes whole numbers, the step is not")
+        too_low = field.minimum is not None and actionable.minimum < field.minimum
+        if too_low or (field.maximum is not None and actionable.maximum > field.maximum):
+            raise ValueError(f"{feature.name}: {field.path} does not take the whole range")
 
     def _check_read_once(self, feature: Feature) -> None:
         # A counterfactual's search is exact only when the field moves this one feature.

@@ -189,6 +189,28 @@ def test_only_numbers_copied_from_one_field_are_actionable() -> None:
         small_kind(features=features)
 
 
+@pytest.mark.parametrize(
+    ("feature", "field", "message"),
+    [
+        ({"step": 0.5}, {"type": "integer"}, "whole numbers"),
+        ({"minimum": -1}, {"minimum": 0}, "whole range"),
+        ({"maximum": 1001}, {"maximum": 1000}, "whole range"),
+        ({}, {"type": "boolean"}, "not a number"),
+    ],
+)
+def test_what_is_written_must_fit_the_request(
+    feature: dict[str, float], field: dict[str, Any], message: str
+) -> None:
+    features = [dict(one) for one in DOCUMENT["features"]]
+    features[1] = {**features[1], "actionable": {**_ACTIONABLE["stock"], **feature}}
+    request = [
+        {"path": "stock", "type": "number", **field} if one["path"] == "stock" else one
+        for one in DOCUMENT["request"]
+    ]
+    with pytest.raises(KindFileError, match=message):
+        small_kind(features=features, request=request)
+
+
 def test_a_field_that_another_value_reads_is_not_actionable() -> None:
     features = [dict(feature) for feature in DOCUMENT["features"]]
     features[1] = {**features[1], "actionable": _ACTIONABLE["stock"]}
