@@ -65,8 +65,10 @@ def load_model(
 
     Raises
     ------
+    InvariantError
+        When this version does not have the bundle's explainer.
     ScorerError
-        When the bundle's explainer is unknown here or LightGBM refuses the model.
+        When LightGBM refuses the model.
     KindFileError
         When the kind names a feature function that does not exist.
     PolicyError
