@@ -13,21 +13,28 @@ from pydantic import TypeAdapter, ValidationError
 
 from audit.canonical import parse_json
 from audit.errors import RecordMalformedError
+from models.chain import ChainResult
+from models.decision import Decision
 from models.domain import (
+    CapStanding,
     Counterfactual,
-    Decision,
+    Disagreement,
     Json,
     ModelRef,
     PolicyRef,
+    Promised,
     Reason,
     RuleHit,
     Runtime,
     Snapshot,
     Text,
     Verdict,
+    Voice,
 )
+from models.surroundings import Surroundings
 
-FACTS_VERSION: Final = 1
+FACTS_VERSION: Final = 2
+MODEL_FORM: Final = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class RecordedDecision:
 
     Parameters
     ----------
-    kind, snapshot, verdict, model, policy, runtime
+    kind, snapshot, surroundings, verdict, model, policy, runtime
         As they were decided.
     caller
         Name of the API key that asked.
@@ -48,6 +55,7 @@ class RecordedDecision:
 
     kind: str
     snapshot: Snapshot
+    surroundings: Surroundings
     verdict: Verdict
     model: ModelRef
     policy: PolicyRef
@@ -59,6 +67,7 @@ class RecordedDecision:
 
 # Building a validator is costly, so it is done once.
 _RECORDED: Final = TypeAdapter(RecordedDecision)
+_SURROUNDINGS: Final = TypeAdapter(Surroundings)
 _VERDICT_KEYS: Final = tuple(Verdict.__dataclass_fields__)
 _RECORD_KEYS: Final = (
     "kind",
@@ -68,6 +77,7 @@ _RECORD_KEYS: Final = (
     "caller",
     "timings_ms",
     "counterfactuals",
+    "surroundings",
 )
 
 
@@ -86,9 +96,11 @@ def build_facts(decision: Decision, caller: str, nonce: bytes) -> dict[str, Json
     return {
         "version": FACTS_VERSION,
         "nonce": b64encode(nonce).decode("ascii"),
+        "form": MODEL_FORM,
         "kind": decision.kind,
         **verdict_json(decision.verdict),
         **snapshot_json(decision.snapshot),
+        "surroundings": surroundings_json(decision.surroundings),
         "counterfactuals": counterfactuals_json(decision.counterfactuals),
         "model": _fields_json(decision.model),
         "policy": _fields_json(decision.policy),
@@ -114,6 +126,9 @@ def parse_decision(facts: bytes) -> RecordedDecision:
     body = parse_json(facts)
     if not isinstance(body, dict) or body.get("version") != FACTS_VERSION:
         raise RecordMalformedError(f"not a facts part of version {FACTS_VERSION}")
+    missing = sorted({*_VERDICT_KEYS, *_RECORD_KEYS} - body.keys())
+    if missing or body.get("form") != MODEL_FORM:
+        raise RecordMalformedError(f"not a model's decision; it lacks {', '.join(missing)}")
     nested: dict[str, Json] = {key: body.get(key) for key in _RECORD_KEYS}
     nested["snapshot"] = {key: body.get(key) for key in ("features", "context")}
     nested["verdict"] = {key: body.get(key) for key in _VERDICT_KEYS}
@@ -145,7 +160,34 @@ def verdict_json(verdict: Verdict) -> dict[str, Json]:
         "counter_reasons": [_reason_json(reason) for reason in verdict.counter_reasons],
         "rules": [_rule_json(rule) for rule in verdict.rules],
         "summary": _text_json(verdict.summary),
+        "thresholds": [float(threshold) for threshold in verdict.thresholds],
+        "promise": None if verdict.promise is None else _fields_json(verdict.promise),
+        "conflict": None if verdict.conflict is None else _conflict_json(verdict.conflict),
+        "caps": [_fields_json(cap) for cap in verdict.caps],
     }
+
+
+def surroundings_json(surroundings: Surroundings) -> Json:
+    """Return what else a decision rests on, as the facts part holds it."""
+    said: Json = _SURROUNDINGS.dump_python(surroundings, mode="json")
+    return said
+
+
+def chain_json(result: ChainResult) -> dict[str, Json]:
+    """Return what a chain comes to, as the facts part of its last decision holds it."""
+    conflict = result.conflict
+    return {
+        "outcome": result.outcome,
+        "automated": result.automated,
+        "stopped_at": result.stopped_at,
+        "provisional": result.is_provisional,
+        "conflict": None if conflict is None else _conflict_json(conflict),
+    }
+
+
+def _conflict_json(conflict: Disagreement) -> Json:
+    voices: list[Json] = [_fields_json(voice) for voice in conflict.voices]
+    return {"voices": voices, "winner": conflict.winner, "by": conflict.by}
 
 
 def counterfactuals_json(counterfactuals: tuple[Counterfactual, ...]) -> list[Json]:
@@ -201,5 +243,7 @@ def _text_json(text: Text) -> Json:
     return {"zh": text.zh, "en": text.en}
 
 
-def _fields_json(value: ModelRef | PolicyRef | Runtime) -> Json:
+def _fields_json(
+    value: ModelRef | PolicyRef | Runtime | Promised | CapStanding | Voice,
+) -> Json:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}

@@ -5,6 +5,7 @@ checkpoint, in one transaction, or nothing at all. Whoever gets an `Appended` ma
 names is durable.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -31,7 +32,7 @@ from audit.merkle import (
     root_of_peaks,
 )
 from audit.receipt import format_receipt
-from audit.records import Entry, Lookup, build_header, derive_lookup
+from audit.records import Counted, Entry, Lookup, build_header, derive_lookup
 from audit.seal import Sealer
 from audit.store import Reading, Record, Store, Writing
 from audit.tables import (
@@ -59,6 +60,8 @@ class Appended:
         tlog-proof text.
     repeated
         True when an Idempotency-Key led to an entry recorded before (`entry_id` is that one's).
+    rest
+        The entries recorded with it, right after it.
     """
 
     leaf_index: int
@@ -68,6 +71,7 @@ class Appended:
     facts: bytes | None
     receipt: str
     repeated: bool
+    rest: "tuple[Appended, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +87,22 @@ class _Draft:
     recorded_at: datetime
     key_hash: bytes | None
     body_hash: bytes | None
+    counted: Counted | None
+    rest: "tuple[_Draft, ...]"
+
+    def all(self) -> "tuple[_Draft, ...]":
+        return (self, *self.rest)
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Which drafts are new, and what each entry given is answered with."""
+    """Which drafts are new, and what each entry given is answered with.
+
+    An answer is a place in the log of an entry recorded before, or a new draft.
+    """
 
     new: list[_Draft]
-    answers: list[int | IdempotencyConflictError]
+    answers: list[int | _Draft | IdempotencyConflictError]
 
 
 def append(
@@ -148,21 +160,25 @@ def append(
         known = writing.nodes(peaks(old_size))
         _verify_head(writing.head(), old_size, known, signer.origin)
         # 3. Separate new entries from retries and conflicts.
-        plan = _resolve(drafts, writing, old_size)
-        # 4. Extend the tree and sign its new head.
-        new_nodes = extend(old_size, [draft.leaf_hash for draft in plan.new], known)
-        tree = Tree(old_size + len(plan.new), known | new_nodes) if plan.new else None
+        plan = _resolve(drafts, writing)
+        # 4. Decide again what was decided with counts that have moved on.
+        groups = [_recounted(draft, writing, sealer) for draft in plan.new]
+        new = [draft for group in groups for draft in group.all()]
+        # 5. Extend the tree and sign its new head.
+        new_nodes = extend(old_size, [draft.leaf_hash for draft in new], known)
+        tree = Tree(old_size + len(new), known | new_nodes) if new else None
         note = signer.sign(tree.tree_size, tree.root_hash) if tree else ""
-        # 5. Write it all.
+        # 6. Write it all.
         if tree:
-            _insert(writing, plan.new, old_size, new_nodes, note)
-        repeats = _read_repeats(writing, plan, old_size)
-    # 6. It is durable now: answer.
-    fresh = {
-        place: _appended(draft, place, tree, note)
-        for place, draft in enumerate(plan.new, start=old_size)
+            _insert(writing, new, old_size, new_nodes, note)
+        repeats = _read_repeats(writing, plan)
+    # 7. It is durable now: answer.
+    places = iter(range(old_size, old_size + len(new)))
+    fresh = [
+        _appended(group, [next(places) for _ in group.all()], tree, note)
+        for group in groups
         if tree
-    }
+    ]
     return _answers(plan, fresh, repeats)
 
 
@@ -193,10 +209,12 @@ def consistency(store: Store, from_size: int, to_size: int) -> list[bytes]:
         return Tree(to_size, reading.nodes(ids)).consistency_proof(from_size)
 
 
-def _draft(entry: Entry, sealer: Sealer) -> _Draft:
+def _draft(entry: Entry, sealer: Sealer, head_id: str | None = None) -> _Draft:
     facts = None if entry.facts is None else facts_json(entry.facts)
     sealed = None if entry.personal is None else sealer.seal(entry.entry_id, entry.personal)
     header = build_header(entry, _sha256_hex(facts), _sha256_hex(sealed), sealer)
+    if head_id is not None:
+        header["with"] = head_id
     leaf = canonical_json(header)
     used = header.get("idempotency")
     hashes = used if isinstance(used, dict) else None
@@ -210,7 +228,20 @@ def _draft(entry: Entry, sealer: Sealer) -> _Draft:
         recorded_at=entry.recorded_at,
         key_hash=bytes.fromhex(str(hashes["key"])) if hashes else None,
         body_hash=bytes.fromhex(str(hashes["body"])) if hashes else None,
+        counted=entry.counted,
+        rest=tuple(_draft(one, sealer, entry.entry_id) for one in entry.rest),
     )
+
+
+def _recounted(draft: _Draft, writing: Writing, sealer: Sealer) -> _Draft:
+    if draft.counted is None:
+        return draft
+    present = writing.counts(draft.counted.counts)
+    if present != draft.counted.counts:
+        draft = _draft(draft.counted.redo(present), sealer)
+    if draft.counted is not None:
+        writing.count_up(Counter(draft.counted.taken))
+    return draft
 
 
 def _sha256_hex(part: bytes | None) -> str | None:
@@ -234,19 +265,19 @@ def _verify_head(note: str | None, tree_size: int, known: dict[NodeId, bytes], o
         raise LogDamagedError("the tree is not the one that was last signed by this log")
 
 
-def _resolve(drafts: list[_Draft], reading: Reading, old_size: int) -> _Plan:
-    used = reading.answered([draft.key_hash for draft in drafts if draft.key_hash])
+def _resolve(drafts: list[_Draft], reading: Reading) -> _Plan:
+    used: dict[bytes, tuple[int | _Draft, bytes]] = {
+        **reading.answered([draft.key_hash for draft in drafts if draft.key_hash])
+    }
     plan = _Plan(new=[], answers=[])
     for draft in drafts:
-        place = old_size + len(plan.new)
         if draft.key_hash is not None and draft.key_hash in used:
-            place, body_hash = used[draft.key_hash]
-            same = body_hash == draft.body_hash
-            plan.answers.append(place if same else _conflict())
+            first, body_hash = used[draft.key_hash]
+            plan.answers.append(first if body_hash == draft.body_hash else _conflict())
             continue
         if draft.key_hash is not None and draft.body_hash is not None:
-            used[draft.key_hash] = (place, draft.body_hash)
-        plan.answers.append(place)
+            used[draft.key_hash] = (draft, draft.body_hash)
+        plan.answers.append(draft)
         plan.new.append(draft)
     return plan
 
@@ -319,21 +350,34 @@ def _lookup_values(leaf_index: int, draft: _Draft) -> dict[str, Any]:
     }
 
 
-def _read_repeats(reading: Reading, plan: _Plan, old_size: int) -> dict[int, Appended]:
-    old = {place for place in plan.answers if isinstance(place, int) and place < old_size}
-    return {place: _repeated(reading, reading.record_at(place)) for place in old}
+def _read_repeats(reading: Reading, plan: _Plan) -> dict[int, Appended]:
+    old = {answer for answer in plan.answers if isinstance(answer, int)}
+    return {place: read_appended(reading, place) for place in old}
 
 
-def _repeated(reading: Reading, record: Record) -> Appended:
-    return Appended(
-        leaf_index=record.leaf_index,
-        tree_size=record.tree_size,
-        entry_id=record.entry_id,
-        leaf=record.leaf,
-        facts=record.facts,
-        receipt=_receipt_of(reading, record),
-        repeated=True,
-    )
+def read_appended(reading: Reading, leaf_index: int) -> Appended:
+    """Return an entry recorded before, with those recorded with it, as they were answered.
+
+    Raises
+    ------
+    RecordNotFoundError
+        If there is no such entry.
+    """
+    head = reading.record_at(leaf_index)
+    records = [head, *reading.recorded_with(head)]
+    first, *rest = [
+        Appended(
+            leaf_index=record.leaf_index,
+            tree_size=record.tree_size,
+            entry_id=record.entry_id,
+            leaf=record.leaf,
+            facts=record.facts,
+            receipt=_receipt_of(reading, record),
+            repeated=True,
+        )
+        for record in records
+    ]
+    return replace(first, rest=tuple(rest))
 
 
 def _receipt_of(reading: Reading, record: Record) -> str:
@@ -343,30 +387,36 @@ def _receipt_of(reading: Reading, record: Record) -> str:
     return format_receipt(record.leaf_index, tree.inclusion_proof(record.leaf_index), note)
 
 
-def _appended(draft: _Draft, leaf_index: int, tree: Tree, note: str) -> Appended:
-    return Appended(
-        leaf_index=leaf_index,
-        tree_size=tree.tree_size,
-        entry_id=draft.entry_id,
-        leaf=draft.leaf,
-        facts=draft.facts,
-        receipt=format_receipt(leaf_index, tree.inclusion_proof(leaf_index), note),
-        repeated=False,
-    )
+def _appended(group: _Draft, places: list[int], tree: Tree, note: str) -> Appended:
+    first, *rest = [
+        Appended(
+            leaf_index=place,
+            tree_size=tree.tree_size,
+            entry_id=draft.entry_id,
+            leaf=draft.leaf,
+            facts=draft.facts,
+            receipt=format_receipt(place, tree.inclusion_proof(place), note),
+            repeated=False,
+        )
+        for draft, place in zip(group.all(), places, strict=True)
+    ]
+    return replace(first, rest=tuple(rest))
 
 
 def _answers(
-    plan: _Plan, fresh: dict[int, Appended], repeats: dict[int, Appended]
+    plan: _Plan, fresh: list[Appended], repeats: dict[int, Appended]
 ) -> list[Appended | IdempotencyConflictError]:
+    # By identity: a draft is equal only to itself, and a retry in the batch names the first one.
+    made = {id(draft): appended for draft, appended in zip(plan.new, fresh, strict=True)}
     answers: list[Appended | IdempotencyConflictError] = []
     seen: set[int] = set()
     for answer in plan.answers:
         if isinstance(answer, IdempotencyConflictError):
             answers.append(answer)
-        elif answer in repeats:
+        elif isinstance(answer, int):
             answers.append(repeats[answer])
         else:
-            first = fresh[answer]
-            answers.append(replace(first, repeated=True) if answer in seen else first)
-            seen.add(answer)
+            first = made[id(answer)]
+            answers.append(replace(first, repeated=True) if id(answer) in seen else first)
+            seen.add(id(answer))
     return answers

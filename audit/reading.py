@@ -12,11 +12,14 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import Connection, Row, Select, func, select, tuple_
 from sqlmodel import col
 
+from audit.canonical import parse_json
 from audit.errors import RecordNotFoundError, SearchInvalidError
 from audit.merkle import NodeId
+from audit.records import CounterKey
 from audit.tables import (
     METADATA,
     CheckpointRow,
+    CounterRow,
     EntryRow,
     FactsRow,
     IdempotencyRow,
@@ -28,6 +31,7 @@ from audit.tables import (
 _MOST_FOUND: Final = 1000
 # SQLite allows 32,766 values in a statement.
 _MOST_NAMES: Final = 5000
+_MOST_REST: Final = 16
 _AnySelect: TypeAlias = "Select[*tuple[Any, ...]]"
 _AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
@@ -120,6 +124,20 @@ class Reading:
         last = self._connection.scalar(select(func.max(col(EntryRow.leaf_index))))
         return 0 if last is None else last + 1
 
+    def counts(self, keys: Iterable[CounterKey]) -> dict[CounterKey, int]:
+        """Return how far the caps' counters have come; 0 for one that was never used."""
+        wanted = list(dict.fromkeys(keys))
+        counts = dict.fromkeys(wanted, 0)
+        columns = [col(getattr(CounterRow, name)) for name in CounterKey.__dataclass_fields__]
+        for start in range(0, len(wanted), _MOST_NAMES):
+            part = wanted[start : start + _MOST_NAMES]
+            places = [(key.scope, key.cap, key.day, key.tier) for key in part]
+            rows = self._connection.execute(
+                select(*columns, col(CounterRow.used)).where(tuple_(*columns).in_(places))
+            )
+            counts |= {CounterKey(*row[:4]): row[4] for row in rows}
+        return counts
+
     def record(self, entry_id: str) -> Record:
         """Return an entry by its id.
 
@@ -139,6 +157,17 @@ class Reading:
             If there is none.
         """
         return self._one_record(_RECORDS.where(col(EntryRow.leaf_index) == leaf_index))
+
+    def recorded_with(self, head: Record) -> list[Record]:
+        """Return the entries that were recorded as the rest of another, in their order."""
+        found: list[Record] = []
+        after = _RECORDS.where(col(EntryRow.leaf_index) > head.leaf_index)
+        for record in self._records(after.order_by(col(EntryRow.leaf_index)).limit(_MOST_REST)):
+            header = parse_json(record.leaf)
+            if not isinstance(header, dict) or header.get("with") != head.entry_id:
+                break
+            found.append(record)
+        return found
 
     def records_about(self, entry_id: str) -> list[Record]:
         """Return the entries that concern another, oldest first."""

@@ -8,8 +8,8 @@ look-up column holds follows from header and facts, so that it can be checked.
 
 import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -18,9 +18,12 @@ from audit.canonical import facts_json, parse_json
 from audit.errors import RecordMalformedError, RecordVoidError
 from audit.facts import RecordedDecision, build_facts, parse_decision
 from audit.seal import Sealer
-from models.domain import Decision, Json
+from models.decision import Decision
+from models.domain import Json
 
 __all__ = [
+    "Counted",
+    "CounterKey",
     "Entry",
     "EntryType",
     "Idempotency",
@@ -30,6 +33,7 @@ __all__ = [
     "RecordedDecision",
     "build_decision_entry",
     "build_header",
+    "build_personal",
     "derive_lookup",
     "format_time",
     "hash_idempotency_key",
@@ -39,7 +43,7 @@ __all__ = [
 ]
 
 HEADER_VERSION: Final = 1
-_NONCE_SIZE_BYTES: Final = 32
+NONCE_SIZE_BYTES: Final = 32
 
 
 class EntryType(StrEnum):
@@ -50,6 +54,8 @@ class EntryType(StrEnum):
     OVERRIDE = "override"
     OUTCOME = "outcome"
     PUBLICATION = "publication"
+    REFERENCE = "reference"
+    CORRECTION = "correction"
     KEY_CREATED = "key-created"
     KEY_REVOKED = "key-revoked"
     EXPORT = "export"
@@ -102,6 +108,35 @@ class Idempotency:
 
 
 @dataclass(frozen=True, slots=True)
+class CounterKey:
+    """A counter kept beside the log: whose (a kind's name), which cap, which day and tier."""
+
+    scope: str
+    cap: str
+    day: str
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The counters that an entry was decided with.
+
+    Parameters
+    ----------
+    counts
+        As they stood when it was decided.
+    taken
+        Those to count up in the transaction of the entry.
+    redo
+        Decides again with the counts found in that transaction, when they are others.
+    """
+
+    counts: Mapping[CounterKey, int]
+    taken: tuple[CounterKey, ...]
+    redo: "Callable[[Mapping[CounterKey, int]], Entry]"
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """An entry to append.
 
@@ -125,6 +160,11 @@ class Entry:
         Id of the entry that it concerns.
     idempotency
         Key under which a retry gets the same answer.
+    rest
+        Entries that stand right after it, in the same transaction; on a retry they are not
+        written again either. They have no key, no counters and no rest of their own.
+    counted
+        The counters that it and its rest were decided with.
     """
 
     entry_id: str
@@ -137,6 +177,12 @@ class Entry:
     subject_id: str | None = None
     about: str | None = None
     idempotency: Idempotency | None = None
+    rest: "tuple[Entry, ...]" = ()
+    counted: Counted | None = None
+
+    def with_counters(self, counted: Counted) -> "Entry":
+        """Return the entry with the counters that it was decided with."""
+        return replace(self, counted=counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +197,15 @@ class PersonalPart:
         JSON pointers of fields that the kind does not know.
     order
         The request body, verbatim.
+    matches
+        Look-up name to the listed parties that it matched, with names and scores.
     """
 
     order_id: str
     subject_id: str | None
     unknown_fields: tuple[str, ...]
     order: bytes
+    matches: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +277,63 @@ def build_decision_entry(
             "policy": decision.policy.digest,
             "confidence": float(verdict.confidence) + 0.0,
         },
-        facts=build_facts(decision, identity.caller, random_bytes(_NONCE_SIZE_BYTES)),
-        personal=_build_personal(decision, identity, order, idempotency),
+        facts=build_facts(decision, identity.caller, random_bytes(NONCE_SIZE_BYTES)),
+        personal=build_personal(
+            decision.unknown_fields, identity, order, idempotency, decision.personal
+        ),
         order_id=identity.order_id,
         subject_id=identity.subject_id,
         idempotency=idempotency,
     )
+
+
+def build_personal(
+    unknown_fields: Sequence[str],
+    identity: Identity,
+    order: bytes,
+    idempotency: Idempotency | None,
+    matches: Mapping[str, Json] | None = None,
+) -> bytes:
+    """Return a decision's personal part, to be sealed; `parse_personal` reads it.
+
+    Parameters
+    ----------
+    unknown_fields
+        JSON pointers of fields that the kind does not know.
+    identity
+        Whose order it is.
+    order
+        The request body as received; UTF-8.
+    idempotency
+        The caller's key, if it gave one.
+    matches
+        Look-up name to the listed parties that it matched.
+
+    Raises
+    ------
+    RecordMalformedError
+        If the order is not UTF-8.
+    """
+    try:
+        text = order.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecordMalformedError("the order is not UTF-8") from error
+    used: Json = None
+    if idempotency is not None:
+        used = {
+            "caller": idempotency.caller,
+            "route": idempotency.route,
+            "key": idempotency.key,
+        }
+    personal: Json = {
+        "order_id": identity.order_id,
+        "subject_id": identity.subject_id,
+        "unknown_fields": [*unknown_fields],
+        "idempotency": used,
+        "matches": dict(matches or {}),
+        "order": text,
+    }
+    return facts_json(personal)
 
 
 def parse_personal(plaintext: bytes) -> PersonalPart:
@@ -253,7 +353,14 @@ def parse_personal(plaintext: bytes) -> PersonalPart:
         raise RecordMalformedError("the personal part names no order")
     if not isinstance(unknown, list) or not isinstance(subject_id, str | None):
         raise RecordMalformedError("the personal part is not a decision's")
-    return PersonalPart(order_id, subject_id, tuple(map(str, unknown)), order.encode())
+    matches = body.get("matches")
+    return PersonalPart(
+        order_id,
+        subject_id,
+        tuple(map(str, unknown)),
+        order.encode(),
+        matches if isinstance(matches, dict) else {},
+    )
 
 
 def build_header(
@@ -351,30 +458,6 @@ def parse_time(text: str) -> datetime:
     2026
     """
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _build_personal(
-    decision: Decision, identity: Identity, order: bytes, idempotency: Idempotency | None
-) -> bytes:
-    try:
-        text = order.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise RecordMalformedError("the order is not UTF-8") from error
-    used: Json = None
-    if idempotency is not None:
-        used = {
-            "caller": idempotency.caller,
-            "route": idempotency.route,
-            "key": idempotency.key,
-        }
-    personal: Json = {
-        "order_id": identity.order_id,
-        "subject_id": identity.subject_id,
-        "unknown_fields": [*decision.unknown_fields],
-        "idempotency": used,
-        "order": text,
-    }
-    return facts_json(personal)
 
 
 def _hash_hex(sealer: Sealer, domain: str, value: str | None) -> str | None:

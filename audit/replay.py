@@ -6,8 +6,8 @@ models and opening seals are the caller's.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 from audit.canonical import facts_json, parse_json
 from audit.errors import RecordNotFoundError
@@ -16,16 +16,32 @@ from audit.facts import (
     counterfactuals_json,
     parse_decision,
     snapshot_json,
+    surroundings_json,
     verdict_json,
 )
 from audit.store import Record
+from models.case import Case
 from models.counterfactual import find_counterfactuals
-from models.decide import LoadedModel, decide_snapshot
-from models.domain import Json, ModelRef, PolicyRef, Runtime
+from models.decide import LoadedModel, build_case, decide_snapshot
+from models.domain import Json, ModelRef, PolicyRef, Runtime, Snapshot
+from models.kind import Kind
+from models.lookup import Lookups
+from models.surroundings import ReferenceRef
 
 UNEXPLAINED: Final = "unexplained"
+LoadLookups: TypeAlias = Callable[[Kind, tuple[ReferenceRef, ...]], Lookups | None]
 # Named first: what most directly makes the numbers.
-_CAUSES: Final = ("explainer", "feature_code", "lightgbm", "numpy", "python", "machine", "candor")
+_CAUSES: Final = (
+    "explainer",
+    "feature_code",
+    "lightgbm",
+    "numpy",
+    "zen_engine",
+    "rapidfuzz",
+    "python",
+    "machine",
+    "candor",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,7 @@ def replay(
     record: Record,
     load_model: Callable[[ModelRef, PolicyRef], LoadedModel],
     open_order: Callable[[Record], bytes | None] | None = None,
+    load_lookups: LoadLookups | None = None,
 ) -> Replay:
     """Decide a recorded decision again.
 
@@ -86,6 +103,9 @@ def replay(
         Opens the sealed order; returns None when it can no longer be opened. With the order, the
         snapshot and the counterfactuals are computed again too; without, the recorded snapshot is
         taken as it is.
+    load_lookups
+        Loads the versions of reference tables that the record pins, or None when they are not at
+        hand; without them, what they said is taken from the record.
 
     Raises
     ------
@@ -100,45 +120,125 @@ def replay(
     decision = parse_decision(record.facts)
     # 2. Decide it again with the model and policy that it names.
     model = load_model(decision.model, decision.policy)
-    recorded = _as_stored(verdict_json(decision.verdict))
-    replayed = _as_stored(verdict_json(decide_snapshot(model, decision.snapshot)))
-    differences = [*_compare("", recorded, replayed)]
+    recorded = as_stored(verdict_json(decision.verdict))
+    replayed = as_stored(
+        verdict_json(decide_snapshot(model, decision.snapshot, decision.surroundings))
+    )
+    differences = [*compare("", recorded, replayed)]
     # 3. Begin at the order, where it is still readable.
     order = open_order(record) if open_order else None
     if order is not None:
-        differences += _compare_from_order(model, order, decision)
+        lookups = None
+        if load_lookups is not None:
+            lookups = load_lookups(model.kind, decision.surroundings.references)
+        differences += _compare_from_order(model, order, decision, lookups)
     # 4. Name the cause.
-    cause = _find_cause(decision, model.runtime) if differences else None
+    cause = find_cause(decision.runtime, model.runtime) if differences else None
     return Replay(not differences, tuple(differences), cause, recorded, replayed)
 
 
+def replay_with(
+    record: Record,
+    load_model: Callable[[ModelRef, PolicyRef], LoadedModel],
+    order: bytes,
+    lookups: Lookups,
+) -> Replay:
+    """Decide a recorded decision again with other versions of the reference tables.
+
+    Parameters
+    ----------
+    record
+        The decision's record.
+    load_model
+        Loads the bundle and policy that the record names.
+    order
+        The order, opened.
+    lookups
+        The tables to ask: what would they have said?
+
+    Raises
+    ------
+    RecordNotFoundError, RecordMalformedError
+        If the record has no facts part, or it is not a decision's.
+    """
+    if record.facts is None:
+        raise RecordNotFoundError("the record has no facts part to replay")
+    decision = parse_decision(record.facts)
+    model = load_model(decision.model, decision.policy)
+    case = _case_again(model, order, decision, lookups)
+    verdict = decide_snapshot(model, case.snapshot, case.surroundings)
+    recorded = as_stored({**verdict_json(decision.verdict), **_seen_json(decision)})
+    replayed = as_stored({**verdict_json(verdict), **_seen_json(case)})
+    differences = tuple(compare("", recorded, replayed))
+    cause = None
+    if differences:
+        cause = _other_tables(decision.surroundings.references, case.surroundings.references)
+        cause = cause or find_cause(decision.runtime, model.runtime)
+    return Replay(not differences, differences, cause, recorded, replayed)
+
+
+def _case_again(
+    model: LoadedModel, order: bytes, decision: RecordedDecision, lookups: Lookups | None
+) -> Case:
+    """Return the case as it is now, under the counts and error rates of the record."""
+    then = decision.surroundings
+    case = build_case(model, model.schema.parse(order), lookups, then.error_rates)
+    if lookups is None:
+        said = {name for lookup in model.kind.lookups for name in lookup.names()}
+        known = {n: value for n, value in decision.snapshot.context.items() if n in said}
+        snapshot = Snapshot(case.snapshot.features, {**case.snapshot.context, **known})
+        around = replace(case.surroundings, stale=then.stale, references=then.references)
+        case = replace(case, snapshot=snapshot, surroundings=around)
+    return replace(case, surroundings=replace(case.surroundings, counts=then.counts))
+
+
 def _compare_from_order(
-    model: LoadedModel, order: bytes, decision: RecordedDecision
+    model: LoadedModel, order: bytes, decision: RecordedDecision, lookups: Lookups | None
 ) -> Iterator[Difference]:
-    snapshot = model.extractor.snapshot(model.schema.parse(order).values)
-    found = find_counterfactuals(model, order, decision.snapshot, decision.verdict)
-    recorded, replayed = (
-        _as_stored({**snapshot_json(seen), "counterfactuals": counterfactuals_json(shown)})
-        for seen, shown in ((decision.snapshot, decision.counterfactuals), (snapshot, found))
+    case = _case_again(model, order, decision, lookups)
+    found = find_counterfactuals(
+        model, order, decision.snapshot, decision.verdict, decision.surroundings
     )
-    return _compare("", recorded, replayed)
+    recorded, replayed = (
+        as_stored({**_seen_json(seen), "counterfactuals": counterfactuals_json(shown)})
+        for seen, shown in ((decision, decision.counterfactuals), (case, found))
+    )
+    return compare("", recorded, replayed)
 
 
-def _as_stored(value: dict[str, Json]) -> dict[str, Json]:
+def _seen_json(seen: RecordedDecision | Case) -> dict[str, Json]:
+    said = surroundings_json(seen.surroundings)
+    return {**snapshot_json(seen.snapshot), "surroundings": said}
+
+
+def _other_tables(then: tuple[ReferenceRef, ...], now: tuple[ReferenceRef, ...]) -> str | None:
+    recorded = {one.name: one.digest for one in then}
+    others = [
+        f"reference {one.name}: {recorded.get(one.name)} was recorded, {one.digest} replays"
+        for one in now
+        if recorded.get(one.name) != one.digest
+    ]
+    return "; ".join(others) or None
+
+
+def as_stored(value: dict[str, Json]) -> dict[str, Json]:
+    """Return JSON values as they come back from a record."""
     # Through the bytes, so that both sides are exactly what a record can hold.
     stored = parse_json(facts_json(value))
     return stored if isinstance(stored, dict) else {}
 
 
-def _find_cause(decision: RecordedDecision, present: Runtime) -> str:
+def find_cause(recorded: Runtime, present: Runtime) -> str:
+    """Return the first part of the runtime that is another, or `UNEXPLAINED`."""
     for name in _CAUSES:
-        then, now = getattr(decision.runtime, name), getattr(present, name)
+        then, now = getattr(recorded, name), getattr(present, name)
         if then != now:
             return f"{name}: {then} was recorded, {now} replays"
     return UNEXPLAINED
 
 
-def _compare(path: str, recorded: Json, replayed: Json) -> Iterator[Difference]:
+def compare(path: str, recorded: Json, replayed: Json) -> Iterator[Difference]:
+    """Yield every place where two JSON values differ, `path` being where they stand."""
     if isinstance(recorded, dict) and isinstance(replayed, dict):
         for name in sorted(recorded.keys() | replayed.keys()):
             step = name.replace("~", "~0").replace("/", "~1")
@@ -148,7 +248,7 @@ def _compare(path: str, recorded: Json, replayed: Json) -> Iterator[Difference]:
             before = recorded[place : place + 1]
             after = replayed[place : place + 1]
             if before and after:
-                yield from _compare(f"{path}/{place}", before[0], after[0])
+                yield from compare(f"{path}/{place}", before[0], after[0])
             else:
                 yield Difference(f"{path}/{place}", *(before or [None]), *(after or [None]))
     elif type(recorded) is not type(replayed) or recorded != replayed:
@@ -159,6 +259,6 @@ def _compare_item(
     path: str, recorded: dict[str, Json], replayed: dict[str, Json], name: str
 ) -> Iterator[Difference]:
     if name in recorded and name in replayed:
-        yield from _compare(path, recorded[name], replayed[name])
+        yield from compare(path, recorded[name], replayed[name])
     else:
         yield Difference(path, recorded.get(name), replayed.get(name))

@@ -5,18 +5,22 @@ it committed or nothing. Neither decides what belongs into the log: `audit.log` 
 failure of the database below becomes an error of this package.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, text
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlmodel import col
 
 from audit.errors import EntryExistsError, RecordVoidError, StoreUnavailableError
 from audit.reading import Found, Reading, Record, Search
+from audit.records import CounterKey
 from audit.sqlite import IMMEDIATE, open_engine
-from audit.tables import METADATA, AuditRow, sqlite_triggers
+from audit.tables import METADATA, AuditRow, CounterRow, sqlite_triggers
 
 __all__ = ["Found", "Reading", "Record", "Search", "Store", "Writing", "open_store"]
 
@@ -28,6 +32,17 @@ class Writing(Reading):
         """Insert rows, given as columns' values."""
         if values:
             self._connection.execute(insert(row), values)
+
+    def count_up(self, uses: Mapping[CounterKey, int]) -> None:
+        """Add to the caps' counters."""
+        for key, added in uses.items():
+            first = sqlite_insert(CounterRow).values(**asdict(key), used=added)
+            total = col(CounterRow.used) + added
+            self._connection.execute(
+                first.on_conflict_do_update(
+                    index_elements=list(CounterKey.__dataclass_fields__), set_={"used": total}
+                )
+            )
 
 
 class Store:

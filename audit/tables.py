@@ -1,9 +1,10 @@
 """The tables of the log, and the triggers that keep them as they were written.
 
-Bytes are stored as bytes. UPDATE and DELETE are refused on every table, and so is an INSERT
-over an existing row (SQLite's INSERT OR REPLACE would delete without firing a trigger). The
-database itself refuses a decision without features, model version, bundle or confidence. Parts
-are inserted before their entry, so that the entry's trigger can see them.
+Bytes are stored as bytes. UPDATE and DELETE are refused on every table but the caps' counters, and
+so is an INSERT over an existing row (SQLite's INSERT OR REPLACE would delete without firing a
+trigger). The database itself refuses a decision without features (a split: without order lines),
+model version, bundle or confidence. Parts are inserted before their entry, so that the entry's
+trigger can see them.
 """
 
 from datetime import datetime
@@ -164,6 +165,19 @@ class IdempotencyRow(AuditRow, table=True):
     body_hash: bytes = Field(sa_column=Column("body_hash", LargeBinary, nullable=False))
 
 
+class CounterRow(AuditRow, table=True):
+    """A cap's counter, counted up with the records that use it; the one table that changes."""
+
+    __tablename__ = "cap_counter"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    scope: str = Field(sa_column=Column("scope", Text, primary_key=True))
+    cap: str = Field(sa_column=Column("cap", Text, primary_key=True))
+    day: str = Field(sa_column=Column("day", Text, primary_key=True))
+    tier: str = Field(sa_column=Column("tier", Text, primary_key=True))
+    used: int = Field(sa_column=Column("used", BigInteger, nullable=False))
+
+
 # What makes a row the same row, for each table.
 _SAME_ROW: Final = {
     "log_entry": "leaf_index = NEW.leaf_index OR entry_id = NEW.entry_id",
@@ -176,7 +190,7 @@ _SAME_ROW: Final = {
 }
 
 _VOID_TRIGGER: Final = """
-CREATE TRIGGER IF NOT EXISTS log_entry_void BEFORE INSERT ON log_entry
+CREATE TRIGGER IF NOT EXISTS log_entry_void_2 BEFORE INSERT ON log_entry
 BEGIN
   SELECT RAISE(ABORT, 'void: the header is not JSON')
    WHERE NOT json_valid(CAST(NEW.leaf AS TEXT));
@@ -191,16 +205,19 @@ BEGIN
      AND NOT EXISTS (
        SELECT 1 FROM facts_part
         WHERE leaf_index = NEW.leaf_index
-          AND CASE WHEN json_valid(CAST(body AS TEXT)) THEN
-            COALESCE(json_type(CAST(body AS TEXT), '$.features'), '') = 'object'
-            AND json_extract(CAST(body AS TEXT), '$.features') <> '{}' ELSE 0 END);
+          AND CASE WHEN NOT json_valid(CAST(body AS TEXT)) THEN 0
+            WHEN json_extract(CAST(body AS TEXT), '$.form') = 'split'
+            THEN COALESCE(json_array_length(CAST(body AS TEXT), '$.problem.lines'), 0) > 0
+            ELSE COALESCE(json_type(CAST(body AS TEXT), '$.features'), '') = 'object'
+              AND json_extract(CAST(body AS TEXT), '$.features') <> '{}' END);
 END
 """
 
 
 def sqlite_triggers() -> list[str]:
     """Return the SQLite statements that make the tables append-only."""
-    statements = [_VOID_TRIGGER]
+    # A store made before there were splits has a trigger that refuses them.
+    statements = ["DROP TRIGGER IF EXISTS log_entry_void", _VOID_TRIGGER]
     for table, same_row in _SAME_ROW.items():
         refuse = f"SELECT RAISE(ABORT, 'immutable: {table}')"
         statements += [

@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from models.calibration import Calibration, parse_calibration
+from models.conformal import Conformal, parse_conformal
 from models.content_store import content_digest, load_content, save_content
 from models.domain import Json, PolicyRef
 from models.errors import BundleCorruptError, KindFileError
@@ -47,8 +48,9 @@ class Bundle:
         that was in force.
     model_text
         LightGBM text model.
-    calibration
-        See `models.calibration`.
+    calibration, conformal
+        See `models.calibration` and `models.conformal`; a bundle without the latter keeps no
+        promise.
     categories
         Category feature to its known values; a value's place is its code.
     explainer
@@ -70,6 +72,7 @@ class Bundle:
     background_digest: str
     feature_code: str
     libraries: dict[str, str]
+    conformal: Conformal | None = None
 
 
 def build_bundle(
@@ -82,6 +85,7 @@ def build_bundle(
     background_digest: str,
     feature_code: str,
     libraries: Mapping[str, str],
+    conformal: Conformal | None = None,
 ) -> Bundle:
     """Put a bundle together and name it by its digest; see `Bundle` for the parameters."""
     bundle = Bundle(
@@ -94,6 +98,7 @@ def build_bundle(
         background_digest=background_digest,
         feature_code=feature_code,
         libraries=dict(libraries),
+        conformal=conformal,
     )
     return replace(bundle, digest=content_digest(_files(bundle)["manifest.json"]))
 
@@ -149,6 +154,9 @@ def load_bundle(root: Path, digest: str) -> Bundle:
             background_digest=manifest["background_digest"],
             feature_code=manifest["feature_code"],
             libraries=manifest["libraries"],
+            conformal=parse_conformal(orjson.loads(contents["conformal.json"]))
+            if "conformal.json" in contents
+            else None,
         )
     except (KeyError, TypeError, AttributeError, ValueError, KindFileError) as error:
         raise BundleCorruptError(f"{folder.name} is not a bundle: {error}") from error
@@ -177,6 +185,8 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
         "kind.json": _json(bundle.kind.canonical()),
         "model.txt": bundle.model_text.encode(),
     }
+    if bundle.conformal is not None:
+        contents["conformal.json"] = _json(bundle.conformal.canonical())
     manifest: Json = {
         "background_digest": bundle.background_digest,
         "categories": {name: list(values) for name, values in bundle.categories.items()},

@@ -14,16 +14,26 @@ from typing import TypeAlias
 import numpy as np
 import orjson
 
-from models.decide import Clock, LoadedModel, decide_snapshot, encode
-from models.domain import Counterfactual, Decision, FieldChange, Json, Snapshot, Text, Verdict
+from models.decide import (
+    Clock,
+    LoadedModel,
+    apply_policy,
+    decide_snapshot,
+    encode,
+    outcome_labels,
+)
+from models.decision import Decision
+from models.domain import Counterfactual, FieldChange, Json, Snapshot, Text, Verdict
 from models.levers import Lever, find_levers
-from models.policy import Level, strictest
+from models.policy import Level, fits_set
 from models.scorer import Matrix
+from models.surroundings import Surroundings
 from models.wording import format_value
 
 _MAX_SHOWN = 3
 _MAX_CHANGED = 2
 _FIRST_ROWS = 64
+_NO_SURROUNDINGS = Surroundings()
 
 
 _Levers: TypeAlias = tuple[Lever, ...]
@@ -59,14 +69,20 @@ def with_counterfactuals(
         Seconds, rising.
     """
     started = clock()
-    found = find_counterfactuals(model, body, decision.snapshot, decision.verdict)
+    found = find_counterfactuals(
+        model, body, decision.snapshot, decision.verdict, decision.surroundings
+    )
     taken_ms = round((clock() - started) * 1e3, 3)
     timings = {**decision.timings_ms, "counterfactuals": taken_ms}
     return replace(decision, counterfactuals=found, timings_ms=timings)
 
 
 def find_counterfactuals(
-    model: LoadedModel, body: bytes, snapshot: Snapshot, verdict: Verdict
+    model: LoadedModel,
+    body: bytes,
+    snapshot: Snapshot,
+    verdict: Verdict,
+    surroundings: Surroundings = _NO_SURROUNDINGS,
 ) -> tuple[Counterfactual, ...]:
     """Return up to three smallest changes that lead to the favourable outcome.
 
@@ -76,8 +92,8 @@ def find_counterfactuals(
         The model and policy that decided.
     body
         The order as received.
-    snapshot, verdict
-        What was decided about it.
+    snapshot, verdict, surroundings
+        What was decided about it, and what else it rests on.
 
     Notes
     -----
@@ -93,7 +109,7 @@ def find_counterfactuals(
     for target in (Level.FAVOURABLE, Level.REVIEW):
         if target is Level.REVIEW and verdict.outcome == codes.review.code:
             break
-        found = _search(_Search(model, body, snapshot, row, target), levers)
+        found = _search(_Search(model, body, snapshot, row, surroundings, target), levers)
         if found:
             return found
     return ()
@@ -105,6 +121,7 @@ class _Search:
     body: bytes
     snapshot: Snapshot
     row: Matrix
+    surroundings: Surroundings
     target: Level
 
 
@@ -162,23 +179,30 @@ def _smallest(search: _Search, chosen: _Levers) -> _Trial | None:
         margins = search.model.scorer.margins(rows).tolist()
         for place, margin in zip(part.tolist(), margins, strict=True):
             trial = _Trial(float(sizes[place]), chosen, tuple(values[place].tolist()))
-            if _may_reach(search, margin) and _passes_rules(search, trial):
+            if _may_reach(search, margin) and _passes_policy(search, trial, margin):
                 return trial
         start, count = start + count, count * 4
     return None
 
 
 def _may_reach(search: _Search, margin: float) -> bool:
+    """Tell whether the target is possible at a margin, before the policy is asked in full."""
     model = search.model
-    return model.policy.level(model.calibration.probability(margin)) <= search.target
+    level = model.policy.mildest_level(model.calibration.probability(margin))
+    labels = outcome_labels(model, margin, search.surroundings)
+    if labels is not None and not fits_set(level, labels):
+        level = Level.REVIEW
+    return level <= search.target
 
 
-def _passes_rules(search: _Search, trial: _Trial) -> bool:
+def _passes_policy(search: _Search, trial: _Trial, margin: float) -> bool:
     changed = {
         lever.feature.name: value for lever, value in zip(trial.levers, trial.values, strict=True)
     }
-    known = {**search.snapshot.context, **search.snapshot.features, **changed}
-    return strictest(Level.FAVOURABLE, search.model.policy.fired(known)) <= search.target
+    features = {**search.snapshot.features, **changed}
+    snapshot = Snapshot(features, search.snapshot.context)
+    found = apply_policy(search.model, snapshot, margin, search.surroundings)
+    return found.level <= search.target
 
 
 def _verified(search: _Search, trial: _Trial) -> Counterfactual | None:
@@ -188,7 +212,10 @@ def _verified(search: _Search, trial: _Trial) -> Counterfactual | None:
         for lever, value in zip(trial.levers, trial.values, strict=True)
     }
     order = model.schema.parse(changed_order(search.body, changes))
-    verdict = decide_snapshot(model, model.extractor.snapshot(order.values))
+    changed = model.extractor.snapshot(order.values)
+    # What tables say does not change: no look-up reads a field that somebody could change.
+    context = {**search.snapshot.context, **changed.context}
+    verdict = decide_snapshot(model, Snapshot(changed.features, context), search.surroundings)
     if verdict.outcome not in _codes_up_to(model, search.target):
         return None
     return Counterfactual(changes, verdict.outcome, _say(model, changes, verdict.outcome))

@@ -88,12 +88,15 @@ class CheckedGraph:
         Rows of the threshold table; empty when there is none.
     rule_paths
         Places in the engine's answer where fired rules stand.
+    constants
+        Numbers that its tables compare values with, rising.
     """
 
     names: tuple[str, ...]
     rows: dict[str, RuleRow]
     thresholds: tuple[ThresholdRow, ...]
     rule_paths: tuple[str, ...]
+    constants: tuple[float, ...]
 
 
 @dataclass(slots=True)
@@ -102,6 +105,7 @@ class _Findings:
     rows: dict[str, RuleRow] = field(default_factory=dict)
     thresholds: tuple[ThresholdRow, ...] = ()
     rule_paths: list[str] = field(default_factory=list)
+    constants: set[float] = field(default_factory=set)
 
 
 def check_graph(document: Mapping[str, JsonValue], known: Mapping[str, ValueType]) -> CheckedGraph:
@@ -145,6 +149,7 @@ def check_graph(document: Mapping[str, JsonValue], known: Mapping[str, ValueType
         findings.rows,
         findings.thresholds,
         tuple(findings.rule_paths),
+        tuple(sorted(findings.constants)),
     )
 
 
@@ -233,6 +238,7 @@ def _check_table(
     *,
     is_joined: bool,
 ) -> Origins:
+    findings.constants |= table.constants()
     read = read_tests(table, {name: known.get(name, "any") for name in reaching})
     sources = [_origins(names, reaching, findings) for names in read]
     outputs = {column.field for column in table.outputs}

@@ -151,6 +151,86 @@ class RuleHit:
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """What one voice asked for.
+
+    Parameters
+    ----------
+    voice
+        ``rule``, ``cap``, ``reference``, ``model`` (thresholds), ``set`` (conformal), or a kind's
+        name in a chain.
+    outcome
+        In the kind's words.
+    cause
+        Id of the rule, or what else made it say so.
+    """
+
+    voice: str
+    outcome: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Voices that asked for different outcomes, and how it ended.
+
+    Parameters
+    ----------
+    voices
+        All of them, as they spoke.
+    winner
+        The voice whose outcome stands.
+    by
+        `floor`: no voice may be milder than a rule; `precedence`: the policy's order; `promise`:
+        a conformal set that does not hold exactly the outcome; `strictest`: the policy names no
+        order.
+    """
+
+    voices: tuple[Voice, ...]
+    winner: str
+    by: Literal["floor", "precedence", "promise", "strictest"]
+
+
+@dataclass(frozen=True, slots=True)
+class CapStanding:
+    """A counter that the order would use.
+
+    Parameters
+    ----------
+    cap, day, tier
+        Which counter.
+    used
+        Orders counted before this one; None when it was not known.
+    limit
+        Orders per day; None when this tier is not limited.
+    """
+
+    cap: str
+    day: str
+    tier: str
+    used: int | None
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """The share of each true label that may be automated wrongly, and what was worked with.
+
+    Parameters
+    ----------
+    adverse, favourable
+        As the policy promises.
+    working_adverse, working_favourable
+        After correction from reported outcomes.
+    """
+
+    adverse: float
+    favourable: float
+    working_adverse: float
+    working_favourable: float
+
+
+@dataclass(frozen=True, slots=True)
 class FieldChange:
     """A number of the order written anew.
 
@@ -203,7 +283,8 @@ class Verdict:
     confidence
         Calibrated probability that the outcome is right.
     outcome_set
-        The outcomes that the policy gives for some probability within the interval.
+        With a promise, the outcomes that the conformal set holds; else the outcomes that the
+        thresholds give for some probability within the interval.
     reasons
         Reason groups that push towards the outcome's side, strongest first.
     counter_reasons
@@ -212,6 +293,14 @@ class Verdict:
         Policy rules that fired.
     summary
         One sentence: the outcome and its three strongest reasons.
+    thresholds
+        From which probability on a review, and the adverse outcome, for this order.
+    promise
+        The promise that the outcome set keeps; None when the policy makes none.
+    conflict
+        The disagreement of rules, model and set; None when they agree.
+    caps
+        Counters that the order would use, as they stood.
     """
 
     outcome: str
@@ -226,6 +315,10 @@ class Verdict:
     counter_reasons: tuple[Reason, ...]
     rules: tuple[RuleHit, ...]
     summary: Text
+    thresholds: tuple[float, float]
+    promise: Promised | None = None
+    conflict: Disagreement | None = None
+    caps: tuple[CapStanding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,34 +332,5 @@ class Runtime:
     machine: str
     numpy: str
     python: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A verdict with the snapshot it rests on and the versions that made it.
-
-    Parameters
-    ----------
-    kind
-        Name of the kind.
-    snapshot, verdict
-        See their classes.
-    model, policy, runtime
-        What made it.
-    unknown_fields
-        JSON pointers of request fields that the kind does not know; kept, sealed, not used.
-    timings_ms
-        Step name to milliseconds; measured by the caller's clock.
-    counterfactuals
-        Smallest changes that lead to another outcome, smallest first.
-    """
-
-    kind: str
-    snapshot: Snapshot
-    verdict: Verdict
-    model: ModelRef
-    policy: PolicyRef
-    runtime: Runtime
-    unknown_fields: tuple[str, ...]
-    timings_ms: dict[str, float]
-    counterfactuals: tuple[Counterfactual, ...] = ()
+    rapidfuzz: str
+    zen_engine: str

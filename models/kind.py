@@ -118,6 +118,11 @@ class Kind(Part):
             for value in (*self.features, *self.context)
             if value.name != feature.name and feature.source in (value.source, *value.inputs)
         ]
+        others += [
+            lookup.name
+            for lookup in self.lookups
+            if feature.source in (*lookup.inputs, lookup.date or self.placed_at)
+        ]
         if others:
             raise ValueError(f"{feature.name}: actionable, but {others[0]} reads its field too")
 

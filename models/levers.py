@@ -54,11 +54,9 @@ def find_levers(model: LoadedModel, snapshot: Snapshot) -> list[Lever]:
 
 def _rule_points(model: LoadedModel, name: str) -> Iterator[float]:
     # A rule changes its mind at its constant, so both sides of it are tried.
-    for rule in model.policy.policy.rules:
-        for condition in rule.conditions():
-            if condition.name == name and isinstance(condition.constant, float):
-                yield condition.constant
-                yield math.nextafter(condition.constant, -math.inf)
+    for constant in model.policy.constants(name):
+        yield constant
+        yield math.nextafter(constant, -math.inf)
 
 
 def written_values(

@@ -19,13 +19,8 @@ from models.errors import ReferenceTableError
 from models.features import Order, OrderValue, build_getter
 from models.kind import Kind
 from models.parties import PartyList
-from models.reference import (
-    OWN_COLUMNS,
-    ReferenceRef,
-    ReferenceRow,
-    ReferenceTable,
-    StaleReference,
-)
+from models.reference import OWN_COLUMNS, ReferenceRow, ReferenceTable
+from models.surroundings import ReferenceRef, StaleReference
 
 _ANY = "*"
 _REDUCTIONS: dict[str, Callable[[list[float]], float]] = {

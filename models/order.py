@@ -15,7 +15,7 @@ from models.errors import FieldFault, MalformedJsonError, OrderInvalidError
 from models.features import OrderValue
 from models.kind import Kind
 
-_MAX_UNKNOWN = 50
+MOST_UNKNOWN = 50
 _DATE = r"^\d{4}-\d{2}-\d{2}$"
 _DATETIME = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}"
 
@@ -180,7 +180,7 @@ def _find_unknown(node: _Node, value: Json, pointer: str, found: list[str]) -> N
     if not isinstance(value, dict):
         return
     for name, item in value.items():
-        if len(found) >= _MAX_UNKNOWN:
+        if len(found) >= MOST_UNKNOWN:
             return
         child = node.children.get(name)
         if child is None:

@@ -25,10 +25,10 @@ from models.policy_document import (
     verify_known,
 )
 from models.policy_result import PolicyInputs, PolicyResult, derived_values
-from models.precedence import Level, Opinion, effect_level, settle
-from models.reference import StaleReference
+from models.precedence import SET_VOICE, Level, Opinion, effect_level, settle
 from models.residency import CompiledResidency
 from models.rulebook import Rulebook
+from models.surroundings import StaleReference
 from models.wording import render_text
 
 __all__ = [
@@ -37,13 +37,14 @@ __all__ = [
     "PolicyInputs",
     "PolicyResult",
     "effect_level",
+    "fits_set",
     "strictest",
 ]
 
 _FAILED = Text(
     "策略未能完整计算,需人工复核", "the policy could not be evaluated in full, so a person decides"
 )
-_FOLLOWING = {Side.FAVOURABLE: Level.FAVOURABLE, Side.ADVERSE: Level.ADVERSE}
+_LABELS = {Level.FAVOURABLE: Side.FAVOURABLE, Level.ADVERSE: Side.ADVERSE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,32 @@ class CompiledPolicy:
     def level(self, probability: float) -> Level:
         """Return what the policy's own thresholds say of a calibrated adverse probability."""
         return _level(probability, self.policy.review_at, self.policy.adverse_at)
+
+    def constants(self, name: str) -> tuple[float, ...]:
+        """Return the numbers that the policy compares a value with."""
+        policy = self.policy
+        conditions = [c for rule in policy.rules for c in rule.conditions()]
+        conditions += [c for cap in policy.caps for c in cap.conditions()]
+        conditions += [c for granted in policy.exceptions for c in granted.conditions()]
+        compared = [
+            condition.constant
+            for condition in conditions
+            if condition.name == name and isinstance(condition.constant, float)
+        ]
+        if self._rulebook is not None:
+            graph = self._rulebook.checked
+            compared += graph.constants if name in graph.names else ()
+        return tuple(sorted(set(compared)))
+
+    def mildest_level(self, probability: float) -> Level:
+        """Return a level that no order with this probability can be below.
+
+        The graph's thresholds depend on the order, so the loosest of all rows are taken.
+        """
+        rows = () if self._rulebook is None else self._rulebook.checked.thresholds
+        review_at = max([self.policy.review_at, *(row.review_at for row in rows)])
+        adverse_at = max([self.policy.adverse_at, *(row.adverse_at for row in rows)])
+        return _level(probability, review_at, adverse_at)
 
     def fired(self, values: Mapping[str, JsonScalar]) -> tuple[RuleHit, ...]:
         """Return the rules of `rules` whose conditions hold, with the values they looked at.
@@ -242,6 +269,17 @@ def strictest(level: Level, hits: tuple[RuleHit, ...]) -> Level:
     return max([level, *(effect_level(hit.effect) for hit in hits)])
 
 
+def fits_set(level: Level, outcome_set: frozenset[Side]) -> bool:
+    """Tell whether a promise allows an outcome without a person: the set is exactly its label.
+
+    Examples
+    --------
+    >>> fits_set(Level.ADVERSE, frozenset({Side.ADVERSE, Side.FAVOURABLE}))
+    False
+    """
+    return level is Level.REVIEW or outcome_set == {_LABELS[level]}
+
+
 def _level(probability: float, review_at: float, adverse_at: float) -> Level:
     if probability >= adverse_at:
         return Level.ADVERSE
@@ -258,10 +296,10 @@ def _opinions(
 ) -> list[Opinion]:
     opinions = [Opinion("model", model_level, "thresholds")]
     if outcome_set is not None:
-        sides = tuple(outcome_set)
-        # Both labels or neither: the promise does not allow to decide without a person.
-        level = _FOLLOWING[sides[0]] if len(sides) == 1 else Level.REVIEW
-        opinions.append(Opinion("set", level, "outcome-set"))
+        fits = fits_set(model_level, outcome_set)
+        # The set never automates what the thresholds would ask a person about; it only asks.
+        level = model_level if fits else Level.REVIEW
+        opinions.append(Opinion(SET_VOICE, level, "outcome-set"))
     strict = [one for one in spoken if effect_level(one.hit.effect) is not Level.FAVOURABLE]
     opinions += [Opinion(s.voice, effect_level(s.hit.effect), s.hit.id) for s in strict]
     return opinions

@@ -8,7 +8,7 @@ from models.caps import CapKey, CapUse
 from models.domain import JsonScalar, RuleHit, Side
 from models.policy_document import DERIVED_VALUES
 from models.precedence import Conflict, Level
-from models.reference import StaleReference
+from models.surroundings import StaleReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,12 @@ class PolicyResult:
     hits: tuple[RuleHit, ...]
     conflict: Conflict | None
     cap_uses: tuple[CapUse, ...]
+
+    def level_at(self, probability: float) -> Level:
+        """Return what the thresholds that applied say of another probability."""
+        if probability >= self.adverse_at:
+            return Level.ADVERSE
+        return Level.REVIEW if probability >= self.review_at else Level.FAVOURABLE
 
     def cap_keys_taken(self) -> tuple[CapKey, ...]:
         """Return the counters to count up with the record: none unless the order goes ahead."""

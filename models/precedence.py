@@ -12,6 +12,8 @@ from typing import Literal, assert_never
 from models.domain import Effect
 from models.policy_document import FLOOR_VOICES
 
+SET_VOICE = "set"
+
 
 class Level(IntEnum):
     """The three answers, from mild to strict."""
@@ -51,13 +53,13 @@ class Conflict:
     winner
         The voice whose answer stands.
     by
-        `floor`: no voice may be milder than a rule; `precedence`: the policy's order; `strictest`:
-        the policy names no order.
+        `floor`: no voice may be milder than a rule; `precedence`: the policy's order; `promise`:
+        the outcome set is not exactly the outcome; `strictest`: the policy names no order.
     """
 
     opinions: tuple[Opinion, ...]
     winner: str
-    by: Literal["floor", "precedence", "strictest"]
+    by: Literal["floor", "precedence", "promise", "strictest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ def settle(opinions: Sequence[Opinion], precedence: Sequence[str] = ()) -> Settl
         At least one.
     precedence
         Voices, first to last. The first of them that spoke wins over the other voices; without
-        one the strictest does. Rules, caps and reference data are a floor under either.
+        one a conformal set that asks for a review does, and else the strictest. Rules, caps and
+        reference data are a floor under either.
 
     Examples
     --------
@@ -108,9 +111,16 @@ def settle(opinions: Sequence[Opinion], precedence: Sequence[str] = ()) -> Settl
     floors = [opinion for opinion in opinions if opinion.voice in FLOOR_VOICES]
     others = [opinion for opinion in opinions if opinion.voice not in FLOOR_VOICES]
     listed = [opinion for voice in precedence for opinion in others if opinion.voice == voice]
-    by: Literal["floor", "precedence", "strictest"] = "precedence" if listed else "strictest"
-    # max keeps the first of equals, so the order of the opinions decides nothing but the name.
-    winner = listed[0] if listed else max(others or floors, key=_strictness)
+    doubts = [o for o in others if o.voice == SET_VOICE and o.level is Level.REVIEW]
+    by: Literal["floor", "precedence", "promise", "strictest"] = "strictest"
+    if listed:
+        winner, by = listed[0], "precedence"
+    elif doubts:
+        # A review that a promise asks for must not become a refusal: the model is not sure of it.
+        winner, by = doubts[0], "promise"
+    else:
+        # max keeps the first of equals, so the order of the opinions decides only the name.
+        winner = max(others or floors, key=_strictness)
     strictest_floor = max(floors, key=_strictness, default=winner)
     if strictest_floor.level > winner.level:
         winner, by = strictest_floor, "floor"

@@ -5,6 +5,7 @@ each row has the days on which it is valid. A version is named by the digest of 
 Look-ups into tables are in `models.lookup`; fetching a table from elsewhere is not done here.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -25,8 +26,11 @@ from models.content_store import content_digest, load_content, save_content
 from models.domain import JsonScalar, Text
 from models.errors import BundleCorruptError, ReferenceCorruptError, ReferenceTableError
 from models.sentences import Part, Slug, Words
+from models.surroundings import ReferenceRef, StaleReference
 
 _DAY_SECONDS = 86_400
+# Beyond it JSON readers disagree on whole numbers.
+_LARGEST_INTEGER = 2**53
 OWN_COLUMNS = ("valid_from", "valid_to")
 
 
@@ -53,6 +57,15 @@ class ReferenceRow(Part):
         if self.valid_from and self.valid_to and self.valid_from > self.valid_to:
             raise ValueError(f"row {self.id!r} ends before it begins")
         return self
+
+    @field_validator("values")
+    @classmethod
+    def _are_exact(cls, values: dict[str, JsonScalar]) -> dict[str, JsonScalar]:
+        for column, value in values.items():
+            whole = isinstance(value, int) and abs(value) > _LARGEST_INTEGER
+            if whole or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(f"{column} is not a number that JSON keeps exactly")
+        return values
 
     def is_valid(self, day: date) -> bool:
         """Tell whether the row is valid on a day."""
@@ -91,7 +104,7 @@ class ReferenceTable(Part):
     title: Words
     source: Annotated[str, Field(min_length=1, max_length=500)]
     as_of: AwareDatetime
-    staleness_days: Annotated[float, Field(gt=0)] | None = None
+    staleness_days: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     columns: tuple[Slug, ...]
     rows: tuple[ReferenceRow, ...]
 
@@ -99,7 +112,10 @@ class ReferenceTable(Part):
     @classmethod
     def _in_utc(cls, as_of: datetime) -> datetime:
         # One moment has one digest, in whatever offset it was written.
-        return as_of.astimezone(UTC)
+        try:
+            return as_of.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError("as_of is beyond the calendar") from error
 
     @model_validator(mode="after")
     def _has_columns(self) -> Self:
@@ -116,11 +132,11 @@ class ReferenceTable(Part):
         """Return the bytes that the digest is taken of."""
         return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
 
-    def reference(self) -> "ReferenceRef":
+    def reference(self) -> ReferenceRef:
         """Return what a record pins."""
         return ReferenceRef(self.name, content_digest(self.canonical()), self.as_of)
 
-    def staleness(self, digest: str, moment: datetime) -> "StaleReference | None":
+    def staleness(self, digest: str, moment: datetime) -> StaleReference | None:
         """Return how far the table is beyond its limit at a moment, or None when it is not.
 
         Parameters
@@ -134,52 +150,8 @@ class ReferenceTable(Part):
         if self.staleness_days is None or age_days <= self.staleness_days:
             return None
         reference = ReferenceRef(self.name, digest, self.as_of)
-        return StaleReference(reference, self.title, round(age_days, 1), self.staleness_days)
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceRef:
-    """Which version of a table was used."""
-
-    name: str
-    digest: str
-    as_of: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class StaleReference:
-    """A table that was older than its limit when an order was placed.
-
-    Parameters
-    ----------
-    reference, title
-        Which table.
-    age_days, limit_days
-        Its age at the order's time, to one decimal, and its limit.
-    """
-
-    reference: ReferenceRef
-    title: Words
-    age_days: float
-    limit_days: float
-
-    def facts(self) -> dict[str, JsonScalar]:
-        """Return the values that the rule hit shows."""
-        return {
-            "table": self.reference.name,
-            "table_digest": self.reference.digest,
-            "table_as_of": self.reference.as_of.isoformat(),
-            "age_days": self.age_days,
-            "limit_days": self.limit_days,
-        }
-
-    def text(self) -> Text:
-        """Return the sentence of the rule hit."""
-        return Text(
-            f"参考数据「{self.title.zh}」已{self.age_days:.0f}天未更新(上限{self.limit_days:g}天)",
-            f"reference table {self.title.en!r} is {self.age_days:.0f} days old "
-            f"(limit {self.limit_days:g})",
-        )
+        title = Text(self.title.zh, self.title.en)
+        return StaleReference(reference, title, round(age_days, 1), self.staleness_days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +193,20 @@ def parse_reference(document: Mapping[str, JsonValue]) -> ReferenceTable:
         raise ReferenceTableError(_first_fault(error)) from error
 
 
+def parse_reference_json(content: bytes) -> ReferenceTable:
+    """Check a table's JSON text.
+
+    Raises
+    ------
+    ReferenceTableError
+        Naming the place in the document.
+    """
+    try:
+        return ReferenceTable.model_validate_json(content)
+    except ValidationError as error:
+        raise ReferenceTableError(_first_fault(error)) from error
+
+
 def load_reference_file(path: Path) -> ReferenceTable:
     """Read a table that a person or a job wrote: a JSON file.
 
@@ -230,11 +216,11 @@ def load_reference_file(path: Path) -> ReferenceTable:
         When it cannot be read or is not a table.
     """
     try:
-        return ReferenceTable.model_validate_json(path.read_bytes())
+        return parse_reference_json(path.read_bytes())
     except OSError as error:
         raise ReferenceTableError(f"{path.name} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        raise ReferenceTableError(f"{path.name}: {_first_fault(error)}") from error
+    except ReferenceTableError as error:
+        raise ReferenceTableError(f"{path.name}: {error.detail}") from error
 
 
 def save_reference(root: Path, table: ReferenceTable) -> ReferenceRef:

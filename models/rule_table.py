@@ -16,6 +16,7 @@ from models.errors import PolicyError
 from models.expressions import Expression, parse_literal, parse_test, parse_value
 from models.sentences import PLACEHOLDER
 
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _RULE_ID = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
@@ -51,6 +52,19 @@ class Table(BaseModel):
     def cell(self, row: Mapping[str, str], column: Column) -> str:
         """Return the text of a cell; an input cell that is empty holds for every value."""
         return row.get(column.id, "").strip()
+
+    def constants(self) -> set[float]:
+        """Return the numbers in the input cells.
+
+        Examples
+        --------
+        >>> columns = {"inputs": [{"id": "a"}], "outputs": [{"id": "b"}]}
+        >>> table = {"hitPolicy": "first", **columns, "rules": [{"a": "[1..2.5]", "b": "7"}]}
+        >>> sorted(Table.model_validate(table).constants())
+        [1.0, 2.5]
+        """
+        cells = [self.cell(row, column) for row in self.rules for column in self.inputs]
+        return {float(number) for cell in cells for number in _NUMBER.findall(cell)}
 
 
 @dataclass(frozen=True, slots=True)

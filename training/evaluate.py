@@ -238,7 +238,7 @@ def _deciles(
 
 
 def _confusion(kind: Kind, probabilities: Matrix, labels: Labels) -> dict[str, dict[str, int]]:
-    policy = CompiledPolicy(kind.policy)
+    policy = CompiledPolicy(kind.policy, kind.value_types())
     levels = np.array([policy.level(probability) for probability in probabilities.tolist()])
     outcomes = kind.outcomes
     codes = {

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import orjson
 
 from models.bundle import Bundle, Explainer, build_bundle, save_bundle, save_policy
+from models.conformal import build_conformal
 from models.domain import Json, PolicyRef
 from models.features import feature_code
 from models.kind import Kind
@@ -215,13 +216,13 @@ def _train(prepared: _Prepared, seed: int, on_progress: Progress) -> _Trained:
     )
     on_progress("calibration", 0.0)
     calibration_rows, calibration_labels = prepared.labelled(parts.calibration)
-    calibration = calibrate(
-        predict_margins(fitted.model_text, calibration_rows), calibration_labels
-    )
+    margins = predict_margins(fitted.model_text, calibration_rows)
+    calibration = calibrate(margins, calibration_labels)
     bundle = build_bundle(
         kind=kind,
         model_text=fitted.model_text,
         calibration=calibration,
+        conformal=build_conformal(margins.tolist(), calibration_labels.tolist()),
         categories=prepared.categories,
         explainer=Explainer(EXPLAINER_ID, lightgbm_version()),
         background_digest=matrix_digest(prepared.matrix[parts.fit]),

@@ -13,12 +13,15 @@ from audit.checkpoint import LogSigner
 from audit.records import Entry, EntryType, Idempotency, Identity, build_decision_entry
 from audit.seal import Sealer
 from audit.store import Store, open_store
+from models.decision import Decision
 from models.domain import (
     Attributions,
-    Decision,
+    CapStanding,
+    Disagreement,
     Effect,
     ModelRef,
     PolicyRef,
+    Promised,
     Reason,
     RuleHit,
     Runtime,
@@ -26,6 +29,14 @@ from models.domain import (
     Snapshot,
     Text,
     Verdict,
+    Voice,
+)
+from models.surroundings import (
+    CapCount,
+    ErrorRates,
+    ReferenceRef,
+    StaleReference,
+    Surroundings,
 )
 
 # How long a case takes is no property of the code: other work may share the machine.
@@ -67,8 +78,24 @@ def make_verdict(**changes: Any) -> Verdict:  # noqa: ANN401 - any field of a ve
         "counter_reasons": (),
         "rules": (RuleHit("r-1", "2", Effect.NONE, {"limit": 3.5}, Text("规则", "rule")),),
         "summary": Text("拒绝", "Rejected"),
+        "thresholds": (0.3, 0.6),
+        "promise": Promised(0.05, 0.1, 0.04, 0.1),
+        "conflict": Disagreement((Voice("model", "reject", "thresholds"),), "rule", "floor"),
+        "caps": (CapStanding("vip-full", "2026-01-15", "vip", 3, 5),),
     }
     return Verdict(**(fields | changes))
+
+
+def make_surroundings() -> Surroundings:
+    as_of = datetime(2026, 1, 1, tzinfo=UTC)
+    table = ReferenceRef("customs_notices", "sha256:ef", as_of)
+    return Surroundings(
+        placed_at=datetime(2026, 1, 15, 8, tzinfo=UTC),
+        counts=(CapCount("vip-full", "2026-01-15", "vip", 3),),
+        stale=(StaleReference(table, Text("海关公告", "customs notices"), 14.3, 7.0),),
+        references=(table,),
+        error_rates=ErrorRates(0.04, 0.1),
+    )
 
 
 def make_decision(**changes: Any) -> Decision:  # noqa: ANN401 - any field of a decision
@@ -82,7 +109,10 @@ def make_decision(**changes: Any) -> Decision:  # noqa: ANN401 - any field of a 
         "verdict": make_verdict(),
         "model": ModelRef("admission", "3", "sha256:ab", "run-1"),
         "policy": PolicyRef("admission", "1", "sha256:cd"),
-        "runtime": Runtime("0.1.0", "pred_contrib", "f-1", "4.7.0", "x86_64", "2.3.5", "3.11.7"),
+        "runtime": Runtime(
+            "0.1.0", "pred_contrib", "f-1", "4.7.0", "x86_64", "2.3.5", "3.11.7", "3.9", "0.9"
+        ),
+        "surroundings": make_surroundings(),
         "unknown_fields": ("/gift_note",),
         "timings_ms": {"score": 0.25},
     }

@@ -1,6 +1,7 @@
 """A decision's facts come back exactly."""
 
 import struct
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import orjson
@@ -11,14 +12,17 @@ from hypothesis import strategies as st
 from audit.canonical import facts_json
 from audit.errors import RecordMalformedError
 from audit.facts import build_facts, parse_decision
+from models.decision import Decision
 from models.domain import (
     Attributions,
+    CapStanding,
     Counterfactual,
-    Decision,
+    Disagreement,
     Effect,
     FieldChange,
     ModelRef,
     PolicyRef,
+    Promised,
     Reason,
     RuleHit,
     Runtime,
@@ -26,11 +30,20 @@ from models.domain import (
     Snapshot,
     Text,
     Verdict,
+    Voice,
+)
+from models.surroundings import (
+    CapCount,
+    ErrorRates,
+    ReferenceRef,
+    StaleReference,
+    Surroundings,
 )
 from tests.audit.sample import UNHURRIED, make_decision, make_verdict
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 NAMES = st.text(max_size=8)
+COUNTS = st.integers(0, 2**53)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | FLOATS | NAMES
 TEXTS = st.builds(Text, NAMES, NAMES)
 FACTS = st.dictionaries(NAMES, SCALARS, max_size=3)
@@ -66,6 +79,33 @@ VERDICTS = st.builds(
         st.builds(RuleHit, NAMES, NAMES, st.sampled_from(Effect), FACTS, TEXTS), max_size=2
     ).map(tuple),
     summary=TEXTS,
+    thresholds=st.tuples(FLOATS, FLOATS),
+    promise=st.none() | st.builds(Promised, FLOATS, FLOATS, FLOATS, FLOATS),
+    conflict=st.none()
+    | st.builds(
+        Disagreement,
+        st.lists(st.builds(Voice, NAMES, NAMES, NAMES), max_size=2).map(tuple),
+        NAMES,
+        st.sampled_from(["floor", "precedence", "promise", "strictest"]),
+    ),
+    caps=st.lists(
+        st.builds(CapStanding, NAMES, NAMES, NAMES, st.none() | COUNTS, st.none() | COUNTS),
+        max_size=2,
+    ).map(tuple),
+)
+MOMENTS = st.datetimes(
+    min_value=datetime(2000, 1, 1),  # noqa: DTZ001 - the zone is drawn beside it
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001 - the zone is drawn beside it
+    timezones=st.builds(timezone, st.builds(timedelta, minutes=st.integers(-12 * 60, 14 * 60))),
+)
+TABLES = st.builds(ReferenceRef, NAMES, NAMES, MOMENTS)
+SURROUNDINGS = st.builds(
+    Surroundings,
+    placed_at=st.none() | MOMENTS,
+    counts=st.lists(st.builds(CapCount, NAMES, NAMES, NAMES, COUNTS), max_size=2).map(tuple),
+    stale=st.lists(st.builds(StaleReference, TABLES, TEXTS, FLOATS, FLOATS), max_size=2).map(tuple),
+    references=st.lists(TABLES, max_size=2).map(tuple),
+    error_rates=st.none() | st.builds(ErrorRates, FLOATS, FLOATS),
 )
 DECISIONS = st.builds(
     Decision,
@@ -76,7 +116,9 @@ DECISIONS = st.builds(
     verdict=VERDICTS,
     model=st.builds(ModelRef, NAMES, NAMES, NAMES, NAMES),
     policy=st.builds(PolicyRef, NAMES, NAMES, NAMES),
-    runtime=st.builds(Runtime, NAMES, NAMES, NAMES, NAMES, NAMES, NAMES, NAMES),
+    runtime=st.builds(Runtime, *[NAMES] * 9),
+    surroundings=SURROUNDINGS,
+    personal=st.just({}),
     unknown_fields=st.just(()),
     timings_ms=st.dictionaries(NAMES, FLOATS, max_size=3),
     counterfactuals=st.lists(
@@ -95,6 +137,9 @@ def bits(value: Any) -> Any:  # noqa: ANN401 - any part of a decision
     """Return a value in which floats are their bits, so that equal means identical."""
     if isinstance(value, float):
         return struct.pack(">d", value + 0.0)
+    if isinstance(value, datetime):
+        # Two moments are equal in whatever offset; the record keeps the order's own.
+        return value.isoformat()
     if isinstance(value, dict):
         return [(key, bits(item)) for key, item in value.items()]
     if isinstance(value, list | tuple):
@@ -112,6 +157,7 @@ def test_facts_come_back_exactly(decision: Decision) -> None:
     for name in (
         "kind",
         "snapshot",
+        "surroundings",
         "verdict",
         "model",
         "policy",

@@ -85,4 +85,39 @@ def test_no_object_is_refused() -> None:
 def test_the_working_rate_follows_what_happened() -> None:
     assert adapted_rate(0.1, 0.1, was_wrong=True, step=0.05) == pytest.approx(0.055)
     assert adapted_rate(0.1, 0.1, was_wrong=False, step=0.05) == pytest.approx(0.105)
-    assert adapted_rate(0.1, 0.0, was_wrong=True, step=0.05) == 0.0
+
+
+def test_the_working_rate_stops_at_its_ceiling() -> None:
+    assert adapted_rate(0.1, 0.4999, was_wrong=False, step=0.05) == 0.5
+    assert adapted_rate(0.1, 0.1, was_wrong=False, step=0.05, ceiling=0.1) == 0.1
+
+
+def test_nothing_is_left_out_at_a_rate_below_zero() -> None:
+    table = build_conformal([0.1, 0.2, -0.3, 4.0, 1.0], [1, 0, 0, 1, 1])
+    for margin in (-100.0, 0.0, 100.0):
+        assert table.outcome_set(margin, -0.3, -0.3) == set(Side)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(-9, 9), min_size=300, max_size=300),
+    st.floats(-4, 4),
+    st.sampled_from([0.05, 0.1, 0.2]),
+    st.sampled_from([0.005, 0.02, 0.1]),
+)
+def test_in_the_long_run_no_more_is_left_out_than_promised(
+    margins: list[float], shift: float, promise: float, step: float
+) -> None:
+    """Whatever orders come, the share left out is at most promise + (promise + step) / (n * step).
+
+    Gibbs and Candes (2021), proposition 4.1; it holds also under a ceiling.
+    """
+    table = build_conformal([m / 10 for m in range(-20, 20)], [1] * 40)
+    for ceiling in (promise, 0.5):
+        rate, left_out = promise, 0
+        for margin in margins:
+            was_wrong = margin + shift < table.lowest_adverse(rate)
+            left_out += was_wrong
+            rate = adapted_rate(promise, rate, was_wrong=was_wrong, step=step, ceiling=ceiling)
+            assert -step <= rate <= ceiling
+        assert left_out / len(margins) <= promise + (promise + step) / (len(margins) * step) + 1e-9

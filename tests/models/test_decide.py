@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from models.bundle import Explainer
 from models.decide import decide, decide_many, decide_snapshot, load_model
-from models.domain import Decision, PolicyRef, Side, Verdict
+from models.decision import Decision
+from models.domain import PolicyRef, Side, Verdict
 from models.errors import InvariantError, OrderInvalidError
 from models.invariants import verify_verdict
 from models.kind import built_in_kind

@@ -43,6 +43,7 @@ def kind(**lookup: Any) -> Kind:  # noqa: ANN401 - any part of a look-up
         {"path": "name", "type": "string", "personal": True},
         {"path": "lines[].code", "type": "string"},
         {"path": "ship_on", "type": "date"},
+        {"path": "pieces_wanted", "type": "number"},
     ]
     return small_kind(
         request=DOCUMENT["request"] + extra,
@@ -222,14 +223,14 @@ def test_names_are_compared_within_their_country() -> None:
 
 def test_dates_numbers_and_flags_are_keys_too() -> None:
     lookup = {
-        "inputs": ["placed_at", "ship_on", "stock", "express"],
+        "inputs": ["placed_at", "ship_on", "pieces_wanted", "express"],
         "keys": ["day", "ship", "pieces", "fast"],
     }
     rows = table(
         ["day", "ship", "pieces", "fast"],
         {"id": "1", "day": "2026-02-01", "ship": "2026-02-03", "pieces": 4, "fast": True},
     )
-    values = {"ship_on": date(2026, 2, 3), "stock": 4.0, "express": True}
+    values = {"ship_on": date(2026, 2, 3), "pieces_wanted": 4.0, "express": True}
     assert context(lookup, rows, **values)["found_entry"] == "1"
     assert context(lookup, rows, **{**values, "stock": 4.5})["found_entry"] is None
 

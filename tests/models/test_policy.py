@@ -194,7 +194,11 @@ def test_rules_of_the_graph_never_make_it_milder(
 def test_the_model_s_set_and_the_thresholds_are_settled_by_precedence() -> None:
     both = frozenset(Side)
     found = applied(document(), {}, 0.1, outcome_set=both)
-    assert ending(found) == (Level.REVIEW, "set", "strictest")
+    assert ending(found) == (Level.REVIEW, "set", "promise")
+    surer = applied(document(), {}, 0.9, outcome_set=both)
+    assert ending(surer) == (Level.REVIEW, "set", "promise")
+    other = applied(document(), {}, 0.9, outcome_set=frozenset({Side.FAVOURABLE}))
+    assert ending(other) == (Level.REVIEW, "set", "promise")
     listed = document(precedence=["rule", "model", "set"])
     found = applied(listed, {}, 0.1, outcome_set=both)
     assert ending(found) == (Level.FAVOURABLE, "model", "precedence")

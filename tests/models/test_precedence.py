@@ -28,8 +28,20 @@ def test_no_order_of_precedence_goes_below_a_rule(
 
 @given(_OPINIONS)
 def test_without_precedence_the_strictest_wins(opinions: list[Opinion]) -> None:
-    """Nobody listed, nobody overruled."""
-    assert settle(opinions).level == max(o.level for o in opinions)
+    """Nobody listed, nobody overruled, unless a promise asks a person instead of refusing."""
+    doubts = [o for o in opinions if o.voice == "set" and o.level is Level.REVIEW]
+    heard = [o for o in opinions if o.voice in _FLOORS] + doubts if doubts else opinions
+    assert settle(opinions).level == max(o.level for o in heard)
+
+
+def test_a_promise_turns_a_refusal_that_the_model_is_not_sure_of_into_a_review() -> None:
+    model, doubt = Opinion("model", Level.ADVERSE, "t"), Opinion("set", Level.REVIEW, "s")
+    settled = settle([model, doubt])
+    assert settled.level is Level.REVIEW
+    assert settled.conflict is not None
+    assert (settled.conflict.winner, settled.conflict.by) == ("set", "promise")
+    rule = Opinion("rule", Level.ADVERSE, "embargo")
+    assert settle([model, doubt, rule]).level is Level.ADVERSE
 
 
 def test_the_first_listed_voice_wins_over_the_others() -> None:

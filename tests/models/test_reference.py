@@ -1,6 +1,7 @@
 """A reference table is versioned by its bytes, valid by its dates, and stale by its age."""
 
 import copy
+import math
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.content_store import content_digest, load_content, save_content
+from models.content_store import content_digest, is_kept, load_content, save_content
 from models.errors import BundleCorruptError, ReferenceCorruptError, ReferenceTableError
 from models.reference import (
     ReferencePins,
@@ -75,6 +76,8 @@ def test_content_is_kept_under_its_digest(tmp_path: Path) -> None:
     digest = save_content(tmp_path / "new", b"bytes")
     assert digest == content_digest(b"bytes")
     assert load_content(tmp_path / "new", digest) == b"bytes"
+    assert is_kept(tmp_path / "new", digest)
+    assert not is_kept(tmp_path, digest)
     with pytest.raises(BundleCorruptError, match="cannot be read"):
         load_content(tmp_path, digest)
 
@@ -98,6 +101,10 @@ def _row(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any part of a row
         ({"rows": [_row(id="")]}, "rows.0.id"),
         ({"rows": [_row(surprise=1)]}, "rows.0.surprise"),
         ({"rows": [_row(values={"country": ["SG"]})]}, "rows.0.values.country"),
+        ({"rows": [_row(values={"days": 2**53 + 1})]}, "days is not a number"),
+        ({"rows": [_row(values={"days": math.inf})]}, "days is not a number"),
+        ({"staleness_days": math.inf}, "staleness_days"),
+        ({"as_of": "9999-12-31T23:59:59-23:59"}, "beyond the calendar"),
     ],
 )
 def test_what_is_not_a_table_is_refused(changes: dict[str, Any], message: str) -> None:

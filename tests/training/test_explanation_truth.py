@@ -9,12 +9,15 @@ import pytest
 
 from models.bundle import Explainer, build_bundle
 from models.decide import LoadedModel, decide, load_model
-from models.declarations import Example
-from models.domain import Decision, ModelRef, PolicyRef
+from models.decision import Decision
+from models.domain import ModelRef, PolicyRef
 from models.features import feature_code
-from models.kind import built_in_kind
 from models.reasons import ReasonCatalogue
 from models.scorer import EXPLAINER_ID, Scorer, lightgbm_version
+from models.split.decide import decide_split
+from models.split.policy import built_in_split_policy
+from models.split.verdict import SplitVerdict
+from tests.training.kinds import simulated_kind
 from training.calibrate import calibrate, probabilities_of
 from training.dataset import build_dataset, category_tables, encode_dataset, split_parts
 from training.fit import fit_trees, predict_margins
@@ -23,6 +26,7 @@ from training.simulator import simulate
 from training.source import Source
 
 ORDERS = 30_000
+SPLIT_ORDERS = 60_000
 SEED = 20260222
 ACCEPTANCE = (
     "拒绝该笔跨境订单因:①目标国海关新规生效(2026-01-15)导致备案周期延长7天;"
@@ -39,14 +43,14 @@ class Trained:
     calibration_error: float
 
 
-@pytest.fixture(scope="module", params=["admission", "risk"])
+@pytest.fixture(scope="module", params=["admission", "risk", "split"])
 def trained(request: pytest.FixtureRequest) -> Trained:
     return train(str(request.param))
 
 
 @cache
 def train(name: str, orders: int = ORDERS, seed: int = SEED) -> Trained:
-    kind = built_in_kind(name)
+    kind = simulated_kind(name)
     simulation = simulate(name, orders, seed)
     source = Source(f"simulator, seed {seed}", simulation.orders, simulation.labels)
     dataset = build_dataset(kind, source)
@@ -117,13 +121,36 @@ def test_probabilities_hold_in_the_last_months(trained: Trained) -> None:
     assert trained.calibration_error <= 0.025
 
 
-def test_examples_are_decided_three_ways(trained: Trained) -> None:
-    outcomes = {
-        example.name: decided(trained.model, example.order) for example in examples(trained)
-    }
-    verdicts = {decision.verdict.outcome for decision in outcomes.values()}
-    of = trained.model.kind.outcomes
+@pytest.mark.parametrize("name", ["admission", "risk"])
+def test_examples_are_decided_three_ways(name: str) -> None:
+    model = train(name).model
+    verdicts = {decided(model, example.order).verdict.outcome for example in model.kind.examples}
+    of = model.kind.outcomes
     assert verdicts == {of.favourable.code, of.review.code, of.adverse.code}
+
+
+def test_the_splits_examples_get_the_plans_that_they_are_named_after() -> None:
+    """Two warehouses, the service that meets the window of 15 minutes, and no plan."""
+    plans = {
+        name: {shipment.service_id for shipment in verdict.plan.shipments} if verdict.plan else None
+        for name, verdict in split_verdicts().items()
+    }
+    assert plans == {
+        "two-parcels": {"sf-next-day", "sf-two-day"},
+        "just-in-time": {"van-exact"},
+        "no-plan": None,
+    }
+    outcomes = {name: verdict.outcome for name, verdict in split_verdicts().items()}
+    assert outcomes == {"two-parcels": "ship", "just-in-time": "ship", "no-plan": "hold"}
+
+
+def test_the_busy_warehouse_with_a_tight_cut_off_is_the_likely_late_one() -> None:
+    """Its backlog and its two hours to the cut-off push hardest, as the mechanism has it."""
+    scores = {s.service_id: s for s in split_verdicts()["two-parcels"].scores if s.line_id == 1}
+    assert scores["sf-two-day"].probability > scores["sf-next-day"].probability + 0.2
+    catalogue = ReasonCatalogue(simulated_kind("split"))
+    groups = catalogue.group_contributions(scores["sf-two-day"].attributions.values)
+    assert set(sorted(groups, key=groups.__getitem__)[-2:]) == {"warehouse", "cut_off"}
 
 
 def test_the_acceptance_sentence_comes_out_of_the_model() -> None:
@@ -145,8 +172,14 @@ def test_the_acceptance_sentence_comes_out_of_the_model() -> None:
     ]
 
 
-def examples(trained: Trained) -> tuple[Example, ...]:
-    return trained.model.kind.examples
+@cache
+def split_verdicts() -> dict[str, SplitVerdict]:
+    model, policy = train("split", SPLIT_ORDERS).model, built_in_split_policy()
+    ref = PolicyRef(policy.name, policy.version, "sha256:0")
+    return {
+        example.name: decide_split(model, policy, ref, example.order.encode(), lambda: 0.0).verdict
+        for example in model.kind.examples
+    }
 
 
 def decided(model: LoadedModel, order: str) -> Decision:

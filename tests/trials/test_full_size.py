@@ -15,7 +15,7 @@ import pytest
 
 from models.bundle import load_bundle
 from models.decide import LoadedModel, decide_many, load_model
-from models.domain import Decision
+from models.decision import Decision
 from models.kind import built_in_kind
 from models.reasons import ReasonCatalogue
 from service.answers import JsonObject
