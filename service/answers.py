@@ -9,8 +9,10 @@ from typing import cast
 
 from audit.canonical import parse_json
 from audit.records import PersonalPart
+from audit.split_facts import is_split
 from models.counterfactual import changed_order
 from models.domain import FieldChange, Json, Language
+from service.split_answers import build_split_fields
 
 _VERBATIM = (
     "outcome",
@@ -55,6 +57,11 @@ def build_answer(stored: StoredDecision, language: Language) -> JsonObject:
     header = _object(parse_json(stored.leaf))
     facts = _object(parse_json(stored.facts))
     personal = stored.personal
+    own = (
+        build_split_fields(facts, language)
+        if is_split(facts)
+        else _model_fields(facts, personal, language)
+    )
     return {
         "decision_id": header["id"],
         "kind": header["kind"],
@@ -62,16 +69,10 @@ def build_answer(stored: StoredDecision, language: Language) -> JsonObject:
         "decided_at": header["recorded_at"],
         "chain_id": header.get("chain_id"),
         "parent_id": header.get("parent_id"),
-        **{key: facts[key] for key in _VERBATIM},
-        "summary": _text(facts["summary"], language),
-        "reasons": _reasons(facts["reasons"], language),
-        "counter_reasons": _reasons(facts["counter_reasons"], language),
-        "counterfactuals": _counterfactuals(facts["counterfactuals"], personal, language),
-        "rules": [_worded(rule, _RULE_KEYS, language) for rule in _list(facts["rules"])],
+        **own,
+        "chain": facts.get("chain"),
         "model": facts["model"],
         "policy": facts["policy"],
-        "features": facts["features"],
-        "attributions": facts["attributions"],
         "warnings": [] if personal is None else _warnings(personal, language),
         "receipt": {
             "leaf_index": stored.leaf_index,
@@ -80,6 +81,24 @@ def build_answer(stored: StoredDecision, language: Language) -> JsonObject:
             "proof": stored.receipt,
         },
         "timings_ms": facts["timings_ms"],
+    }
+
+
+def _model_fields(
+    facts: JsonObject, personal: PersonalPart | None, language: Language
+) -> JsonObject:
+    return {
+        **{key: facts[key] for key in _VERBATIM},
+        "summary": _text(facts["summary"], language),
+        "reasons": _reasons(facts["reasons"], language),
+        "counter_reasons": _reasons(facts["counter_reasons"], language),
+        "counterfactuals": _counterfactuals(facts["counterfactuals"], personal, language),
+        "rules": [_worded(rule, _RULE_KEYS, language) for rule in _list(facts["rules"])],
+        **{key: facts[key] for key in ("thresholds", "promise", "conflict", "caps")},
+        "references": _object(facts["surroundings"])["references"],
+        "matches": None if personal is None else dict(personal.matches),
+        "features": facts["features"],
+        "attributions": facts["attributions"],
     }
 
 

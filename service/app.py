@@ -17,7 +17,7 @@ from starlette.responses import Response
 from structlog.types import FilteringBoundLogger
 
 from models.errors import FieldFault, PlatformError
-from service.api import decisions, health, kinds, records
+from service.api import decisions, events, health, kinds, orders, records, references
 from service.api import log as log_api
 from service.api.contract import build_openapi
 from service.edge import Edge
@@ -31,6 +31,7 @@ from service.logs import open_log
 from service.metrics import Metrics
 from service.problems import UNAVAILABLE, find_problem, render_problem
 from service.settings import Settings
+from service.usecases.pull import scheduled_pulls
 from service.web import api_pages
 from service.wiring import open_platform
 
@@ -52,7 +53,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         limiter = anyio.to_thread.current_default_thread_limiter()
         limiter.total_tokens = settings.request_threads
-        with open_platform(settings, metrics=metrics) as platform:
+        with (
+            open_platform(settings, metrics=metrics) as platform,
+            scheduled_pulls(platform, log),
+        ):
             app.state.platform = platform
             yield
 
@@ -67,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/openapi.json" if settings.openapi_enabled else None,
         redirect_slashes=False,
     )
-    for module in (kinds, decisions, records, log_api, health):
+    for module in (kinds, decisions, orders, events, records, references, log_api, health):
         app.include_router(module.router)
     if settings.openapi_enabled:
         app.include_router(api_pages.router)

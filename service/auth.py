@@ -31,6 +31,9 @@ class Action(StrEnum):
     REPLAY = "replay a decision"
     READ_PROOF = "read proofs and leaves"
     READ_FACTS = "read stored facts"
+    READ_EVENTS = "read events"
+    READ_REFERENCES = "read reference tables"
+    LOAD_REFERENCE = "load a reference table"
 
 
 _EVERYBODY = frozenset(Role)
@@ -45,6 +48,9 @@ PERMISSIONS: dict[Action, frozenset[Role]] = {
     Action.REPLAY: frozenset({Role.AUDITOR}),
     Action.READ_PROOF: _EVERYBODY,
     Action.READ_FACTS: frozenset({Role.AUDITOR}),
+    Action.READ_EVENTS: frozenset({Role.OMS}),
+    Action.READ_REFERENCES: _EVERYBODY - {Role.OMS},
+    Action.LOAD_REFERENCE: frozenset({Role.ADMIN}),
 }
 
 

@@ -5,10 +5,11 @@ are created as files under `var` at the first start (`service.keyfiles`).
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import orjson
+from pydantic import Field, HttpUrl, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _MIB = 1024 * 1024
 
@@ -50,6 +51,20 @@ class Settings(BaseSettings):
         Less free space than this makes the service unready.
     model_refresh_seconds
         How often the log is asked for a newer publication.
+    reference_sources
+        Table name to the address that it is pulled from; in the environment as JSON.
+    reference_pull_seconds
+        How long the service waits between two pulls.
+    reference_timeout_seconds
+        How long one pull may take.
+    reference_max_bytes
+        Largest reference table as JSON, however it comes in.
+    event_poll_seconds, event_stream_seconds
+        How often a stream of events looks for new ones, and after how long it ends.
+    adaptation_step
+        How fast reported outcomes move the working error rates of a promise; 0 leaves them alone.
+    adaptation_relaxes
+        Whether a working error rate may also rise above its promise.
     search_max_limit
         Largest page of a search.
     openapi_enabled
@@ -85,6 +100,14 @@ class Settings(BaseSettings):
     sqlite_wal_autocheckpoint_pages: int = Field(default=1_000, ge=1)
     disk_free_min_bytes: int = Field(default=64 * _MIB, ge=0)
     model_refresh_seconds: float = Field(default=1.0, ge=0)
+    reference_sources: Annotated[dict[str, HttpUrl], NoDecode] = Field(default_factory=dict)
+    reference_pull_seconds: float = Field(default=3_600.0, gt=0)
+    reference_timeout_seconds: float = Field(default=30.0, gt=0)
+    reference_max_bytes: int = Field(default=16 * _MIB, ge=1)
+    event_poll_seconds: float = Field(default=1.0, gt=0)
+    event_stream_seconds: float = Field(default=300.0, gt=0)
+    adaptation_step: float = Field(default=0.02, ge=0, le=0.2)
+    adaptation_relaxes: bool = False
     search_max_limit: int = Field(default=200, ge=1, le=1_000)
     openapi_enabled: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -94,6 +117,22 @@ class Settings(BaseSettings):
     log_signing_key: SecretStr | None = None
     key_encryption_key: SecretStr | None = None
     lookup_key: SecretStr | None = None
+
+    @field_validator("reference_sources", mode="before")
+    @classmethod
+    def _read_json(cls, value: object) -> object:
+        # Read here and not by the library, whose own error names neither setting nor remedy.
+        try:
+            return orjson.loads(value) if isinstance(value, str) else value
+        except orjson.JSONDecodeError as error:
+            raise ValueError("not JSON: an object of table names and addresses") from error
+
+    @field_validator("reference_sources")
+    @classmethod
+    def _hold_no_secret(cls, sources: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
+        if any(url.username or url.password for url in sources.values()):
+            raise ValueError("an address with a password would stand in logs; use one without")
+        return sources
 
     @property
     def store_url(self) -> str:
@@ -109,6 +148,11 @@ class Settings(BaseSettings):
     def policies(self) -> Path:
         """Return the folder of policies."""
         return self.var / "policies"
+
+    @property
+    def references(self) -> Path:
+        """Return the folder of reference tables."""
+        return self.var / "references"
 
     @property
     def keys(self) -> Path:

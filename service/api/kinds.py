@@ -6,10 +6,12 @@ import orjson
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from models.chain import chain_examples
 from models.domain import Json
 from models.kind import Kind, built_in_kind, built_in_names
 from models.order import OrderSchema
 from models.sentences import Words
+from models.split.request import order_schema, split_kind
 from service.answers import JsonObject
 from service.api import schemas
 from service.api.access import OpenPlatform, allow
@@ -17,7 +19,8 @@ from service.api.contract import answers, refusals
 from service.api.replies import json_reply
 from service.auth import Action, Principal
 from service.errors import KindNotFoundError
-from service.live import Publication
+from service.live import SPLIT, Publication
+from service.usecases.chain import CHAIN
 from service.wiring import Platform
 
 router = APIRouter(prefix="/v1/kinds", tags=["kinds"])
@@ -32,7 +35,8 @@ Reader = Annotated[Principal, Depends(allow(Action.READ_KINDS))]
 def list_kinds(platform: OpenPlatform, _reader: Reader) -> Response:
     """List every kind with its request schema, live model and examples."""
     kinds: list[Json] = [_describe(platform, name) for name in platform.live.names()]
-    return json_reply({"kinds": kinds})
+    chain: Json = {"kinds": list(CHAIN), "examples": chain_examples()}
+    return json_reply({"kinds": kinds, "chain": chain})
 
 
 @router.get(
@@ -58,7 +62,7 @@ def _describe(platform: Platform, name: str) -> JsonObject:
             {"code": outcome.code, "title": _words(outcome.title)}
             for outcome in (outcomes.favourable, outcomes.review, outcomes.adverse)
         ],
-        "request_schema": OrderSchema(kind).json_schema(),
+        "request_schema": _request_schema(kind),
         "features": [
             {
                 "name": feature.name,
@@ -88,7 +92,15 @@ def _find_kind(platform: Platform, name: str, publication: Publication | None) -
         return platform.shelf.load(publication.model, publication.policy).kind
     if name in built_in_names():
         return built_in_kind(name)
+    if name == SPLIT:
+        return split_kind()
     raise KindNotFoundError("there is no such kind")
+
+
+def _request_schema(kind: Kind) -> JsonObject:
+    # What a split's model sees of a candidate is computed, not asked for.
+    schema = order_schema(kind) if kind.name == SPLIT else OrderSchema(kind)
+    return schema.json_schema()
 
 
 def _live(publication: Publication | None) -> JsonObject:

@@ -7,6 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+from service.api.policy_schemas import (
+    AskedReference,
+    Cap,
+    ChainResult,
+    Conflict,
+    Promise,
+)
+
 Scalar = str | int | float | bool | None
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:-]+$")]
 
@@ -108,8 +116,8 @@ class Counterfactual(BaseModel):
     order: dict[str, JsonValue] | None
 
 
-class Decision(BaseModel):
-    """A decision as answered."""
+class AnyDecision(BaseModel):
+    """What every decision's answer says, whatever its kind."""
 
     decision_id: str
     kind: str
@@ -119,23 +127,35 @@ class Decision(BaseModel):
     parent_id: str | None
     outcome: str
     automated: bool
-    raw_probability: float
-    probability: float
-    interval: list[float]
     confidence: float
     outcome_set: list[str]
     summary: str
     reasons: list[Reason]
     counter_reasons: list[Reason]
     counterfactuals: list[Counterfactual]
-    rules: list[Rule]
     model: Model
     policy: Policy
     features: dict[str, Scalar]
-    attributions: Attributions
     warnings: list[str]
     receipt: Receipt
     timings_ms: dict[str, float]
+    chain: ChainResult | None
+
+
+class Decision(AnyDecision):
+    """A decision as answered."""
+
+    raw_probability: float
+    probability: float
+    interval: list[float]
+    rules: list[Rule]
+    thresholds: tuple[float, float]
+    promise: Promise | None
+    conflict: Conflict | None
+    caps: list[Cap]
+    references: list[AskedReference]
+    matches: dict[str, JsonValue] | None
+    attributions: Attributions
 
 
 class Override(BaseModel):
@@ -223,14 +243,30 @@ class Difference(BaseModel):
     replayed: JsonValue
 
 
+class ReferencePin(BaseModel):
+    """A version of a reference table as a record pins it."""
+
+    digest: str
+    as_of: AwareDatetime
+
+
+class ReferencesAsked(BaseModel):
+    """The versions of one reference table that were asked then and now."""
+
+    name: str
+    recorded: ReferencePin | None
+    replayed: ReferencePin
+
+
 class Replay(BaseModel):
-    """A decision and what it would be now."""
+    """A decision and what it would be now; `references` where other tables were asked."""
 
     match: bool
     differences: list[Difference]
     cause: str | None
     recorded: dict[str, JsonValue]
     replayed: dict[str, JsonValue]
+    references: list[ReferencesAsked] | None = None
 
 
 class Words(BaseModel):
@@ -282,10 +318,18 @@ class Kind(BaseModel):
     examples: list[Example]
 
 
+class ChainExamples(BaseModel):
+    """What `POST /v1/orders/decide` decides, and orders that can be posted to it."""
+
+    kinds: list[str]
+    examples: list[Example]
+
+
 class KindList(BaseModel):
     """All kinds."""
 
     kinds: list[Kind]
+    chain: ChainExamples
 
 
 class Consistency(BaseModel):

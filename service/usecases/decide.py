@@ -4,32 +4,31 @@ An answer leaves only after its record, its place in the tree and the checkpoint
 are durable, and it is made from what was stored.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 
 from audit.log import Appended
-from audit.records import (
-    Entry,
-    Idempotency,
-    Identity,
-    PersonalPart,
-    build_decision_entry,
-    parse_personal,
+from audit.records import Entry, Idempotency
+from models.decide import LoadedModel
+from models.decision import Decision
+from models.domain import Language
+from models.errors import PlatformError
+from service.answers import JsonObject
+from service.usecases.cases import (
+    Counts,
+    OrderCase,
+    Place,
+    build_draft,
+    decide_orders,
+    read_case,
+    read_counts,
 )
-from models.counterfactual import with_counterfactuals
-from models.decide import LoadedModel, decide_many
-from models.domain import Decision, Language
-from models.errors import FieldFault, OrderInvalidError, PlatformError
-from models.features import OrderValue
-from models.order import ParsedOrder
-from service.answers import JsonObject, StoredDecision, build_answer
+from service.usecases.recorded import answer_recorded, record_drafts
 from service.usecases.records import (
     build_idempotency,
     check_idempotency_key,
     find_repeat,
     new_id,
-    open_personal,
 )
 from service.wiring import Platform
 
@@ -74,10 +73,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Fresh:
-    """An order that was not decided before, checked."""
+    """An order that was not decided before, read."""
 
-    body: bytes
-    order: ParsedOrder
+    order: OrderCase
     idempotency: Idempotency | None
 
 
@@ -127,19 +125,25 @@ def decide_lines(
     model = platform.live.get(ask.kind)
     # 1. A retry gets the first answer; a malformed order gets its faults.
     prepared = [_prepare(platform, ask, model, line) for line in lines]
-    # 2. Decide the others.
+    # 2. Decide the others under the counts as they stand.
     fresh = [item for item in prepared if isinstance(item, _Fresh)]
-    decisions = _decide(platform, model, fresh, started)
+    counts = read_counts(platform, [item.order for item in fresh])
+    decisions = _decide(platform, [item.order for item in fresh], counts, started)
     # 3. Record what was decided; it is durable when this returns.
     drafts = [
-        _build_entry(platform, ask, model, decision, item)
+        _draft(platform, ask, item, decision, counts)
         for decision, item in zip(decisions, fresh, strict=True)
     ]
-    recorded = iter(_record(platform, drafts))
+    recorded = iter(record_drafts(platform, drafts))
     # 4. Answer from what was stored.
     personal = {d.entry_id: d.personal or b"" for d in drafts if isinstance(d, Entry)}
     places = [next(recorded) if isinstance(item, _Fresh) else item for item in prepared]
-    return [_answer(platform, ask, place, personal) for place in places]
+    return [
+        place
+        if isinstance(place, PlatformError)
+        else answer_recorded(platform, place, ask.language, personal)
+        for place in places
+    ]
 
 
 def _prepare(
@@ -148,105 +152,34 @@ def _prepare(
     try:
         check_idempotency_key(line.idempotency_key)
         used = build_idempotency(ask.caller, ask.route, line.idempotency_key, line.body)
-        return find_repeat(platform, used) or _Fresh(line.body, model.schema.parse(line.body), used)
+        repeated = find_repeat(platform, used)
+        if repeated is not None:
+            return repeated
+        return _Fresh(read_case(platform, model, line.body), used)
     except PlatformError as error:
         return error
 
 
 def _decide(
-    platform: Platform, model: LoadedModel, fresh: Sequence[_Fresh], started: float
+    platform: Platform, orders: Sequence[OrderCase], counts: Counts, started: float
 ) -> Sequence[Decision | PlatformError]:
-    if not fresh:
-        return []
-    clock = platform.clock
     try:
-        decisions = decide_many(model, [item.order for item in fresh], clock, started)
-        return [
-            with_counterfactuals(model, item.body, decision, clock)
-            for item, decision in zip(fresh, decisions, strict=True)
-        ]
+        return decide_orders(platform, orders, counts, started)
     except PlatformError as error:
-        if len(fresh) == 1:
+        if len(orders) == 1:
             return [error]
     # One order that does not add up must not refuse its neighbours.
-    return [_decide(platform, model, [item], started)[0] for item in fresh]
+    return [_decide(platform, [order], counts, started)[0] for order in orders]
 
 
-def _build_entry(
+def _draft(
     platform: Platform,
     ask: Ask,
-    model: LoadedModel,
-    decision: Decision | PlatformError,
     item: _Fresh,
+    decision: Decision | PlatformError,
+    counts: Counts,
 ) -> Entry | PlatformError:
     if isinstance(decision, PlatformError):
         return decision
-    kind, values = model.kind, item.order.values
-    order_id = value_at(values, kind.order_id)
-    if order_id is None:
-        pointer = "/" + kind.order_id.replace(".", "/")
-        return OrderInvalidError((FieldFault(pointer, "an order needs its id"),))
-    identity = Identity(
-        decision_id=new_id(),
-        decided_at=platform.now(),
-        order_id=order_id,
-        subject_id=None if kind.subject_id is None else value_at(values, kind.subject_id),
-        chain_id=new_id(),
-        parent_id=None,
-        caller=ask.caller,
-    )
-    return build_decision_entry(decision, identity, item.body, item.idempotency)
-
-
-def _record(
-    platform: Platform, drafts: Sequence[Entry | PlatformError]
-) -> list[Appended | PlatformError]:
-    whole = [draft for draft in drafts if isinstance(draft, Entry)]
-    recorded: Iterator[Appended | PlatformError]
-    try:
-        recorded = iter(platform.writer.record(whole))
-    except PlatformError as error:
-        recorded = repeat(error)
-    return [next(recorded) if isinstance(draft, Entry) else draft for draft in drafts]
-
-
-def _answer(
-    platform: Platform,
-    ask: Ask,
-    place: Appended | PlatformError,
-    personal: Mapping[str, bytes],
-) -> JsonObject | PlatformError:
-    if isinstance(place, PlatformError):
-        return place
-    known = personal.get(place.entry_id)
-    stored = StoredDecision(
-        leaf_index=place.leaf_index,
-        tree_size=place.tree_size,
-        leaf=place.leaf,
-        facts=place.facts or b"null",
-        personal=_stored_personal(platform, place) if known is None else parse_personal(known),
-        receipt=place.receipt,
-    )
-    answer = build_answer(stored, ask.language)
-    if not place.repeated:
-        platform.metrics.count_decision(ask.kind, str(answer["outcome"]))
-    return answer
-
-
-def _stored_personal(platform: Platform, place: Appended) -> PersonalPart:
-    with platform.store.reading() as reading:
-        return open_personal(platform, reading.record_at(place.leaf_index))
-
-
-def value_at(values: dict[str, OrderValue], path: str) -> str | None:
-    """Return the identifier at a dotted path as text; None when it is missing.
-
-    Examples
-    --------
-    >>> value_at({"customer": {"customer_id": "C1"}}, "customer.customer_id")
-    'C1'
-    """
-    value: OrderValue = values
-    for step in path.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    return None if value is None else str(value)
+    place = Place(new_id(), new_id(), None, platform.now(), ask.caller, item.idempotency)
+    return build_draft(platform, item.order, decision, counts, place)
