@@ -11,12 +11,16 @@ from typing import Any, Final
 
 from audit.canonical import parse_json
 from audit.errors import AuditError, RecordMalformedError
+from audit.outside_facts import OUTSIDE_FORM
 from audit.records import EntryType, derive_lookup, hash_idempotency_key
 from audit.scan import RawEntry
 from audit.seal import Sealer
+from audit.split_facts import SPLIT_FORM
 from models.domain import Json
+from models.split.columns import unpack
 
 _ADDITIVITY_TOLERANCE: Final = 1e-9
+_CONCLUDED: Final = ("outcome", "automated", "confidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +140,44 @@ def _inspect_decision(header: Mapping[str, Json], facts: Mapping[str, Json]) -> 
     )
     if not named or not _is_number(header.get("confidence")):
         yield Finding("void", "the decision has no model version, bundle or confidence")
+    if facts.get("form") == SPLIT_FORM:
+        yield from _inspect_split(header, facts)
+        return
     if not isinstance(features, dict) or not features:
         yield Finding("void", "the decision has no snapshot of features")
+    if facts.get("form") == OUTSIDE_FORM:
+        yield from _inspect_outside(header, facts)
+        return
     if facts and not _adds_up(facts.get("attributions")):
         yield Finding("not-additive", "base value and attributions do not add up to the margin")
+
+
+def _inspect_split(header: Mapping[str, Json], facts: Mapping[str, Json]) -> Iterator[Finding]:
+    problem, verdict = facts.get("problem"), unpack(facts.get("verdict"))
+    if not isinstance(problem, dict) or not problem.get("lines"):
+        yield Finding("void", "the split has no problem with an order line")
+    said = verdict if isinstance(verdict, dict) else {}
+    scores = said.get("scores")
+    if not isinstance(scores, list) or not all(map(_score_adds_up, scores)):
+        detail = "base value and attributions of a candidate do not add up to its margin"
+        yield Finding("not-additive", detail)
+    concluded = [facts.get(name) == said.get(name) for name in _CONCLUDED]
+    if not all(concluded) or facts.get("confidence") != header.get("confidence"):
+        yield Finding("conclusion", "outcome, automated or confidence is not the verdict's")
+
+
+def _inspect_outside(header: Mapping[str, Json], facts: Mapping[str, Json]) -> Iterator[Finding]:
+    attributions, answered = facts.get("attributions"), _is_number(facts.get("probability"))
+    if attributions is not None and not _adds_up(attributions):
+        yield Finding("not-additive", "base value and attributions do not add up to the margin")
+    if answered == isinstance(facts.get("failure"), dict):
+        yield Finding("conclusion", "the node either answered or failed, and the facts say not so")
+    if facts.get("confidence") != header.get("confidence"):
+        yield Finding("conclusion", "the header's confidence is not the verdict's")
+
+
+def _score_adds_up(score: Json) -> bool:
+    return isinstance(score, dict) and _adds_up(score.get("attributions"))
 
 
 def _adds_up(attributions: Json) -> bool:

@@ -7,7 +7,7 @@ models and opening seals are the caller's.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from audit.canonical import facts_json, parse_json
 from audit.errors import RecordNotFoundError
@@ -20,13 +20,13 @@ from audit.facts import (
     verdict_json,
 )
 from audit.store import Record
-from models.case import Case
+from models.case import Case, CaseReader
 from models.counterfactual import find_counterfactuals
 from models.decide import LoadedModel, build_case, decide_snapshot
 from models.domain import Json, ModelRef, PolicyRef, Runtime, Snapshot
 from models.kind import Kind
 from models.lookup import Lookups
-from models.surroundings import ReferenceRef
+from models.surroundings import ReferenceRef, Surroundings
 
 UNEXPLAINED: Final = "unexplained"
 LoadLookups: TypeAlias = Callable[[Kind, tuple[ReferenceRef, ...]], Lookups | None]
@@ -76,6 +76,8 @@ class Replay:
         recorded, 4.7.0 replays"), or "unexplained".
     recorded, replayed
         Verdicts as JSON values, as the facts part holds them.
+    note
+        What was not done again; None when everything was.
     """
 
     match: bool
@@ -83,6 +85,21 @@ class Replay:
     cause: str | None
     recorded: dict[str, Json]
     replayed: dict[str, Json]
+    note: str | None = None
+
+
+class Seen(Protocol):
+    """Whatever holds what a decision saw: a case, or what a record says of one."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The values."""
+        ...
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What else it rests on."""
+        ...
 
 
 def replay(
@@ -165,10 +182,10 @@ def replay_with(
         raise RecordNotFoundError("the record has no facts part to replay")
     decision = parse_decision(record.facts)
     model = load_model(decision.model, decision.policy)
-    case = _case_again(model, order, decision, lookups)
+    case = case_again(model, order, decision.snapshot, decision.surroundings, lookups)
     verdict = decide_snapshot(model, case.snapshot, case.surroundings)
-    recorded = as_stored({**verdict_json(decision.verdict), **_seen_json(decision)})
-    replayed = as_stored({**verdict_json(verdict), **_seen_json(case)})
+    recorded = as_stored({**verdict_json(decision.verdict), **seen_json(decision)})
+    replayed = as_stored({**verdict_json(verdict), **seen_json(case)})
     differences = tuple(compare("", recorded, replayed))
     cause = None
     if differences:
@@ -177,15 +194,28 @@ def replay_with(
     return Replay(not differences, differences, cause, recorded, replayed)
 
 
-def _case_again(
-    model: LoadedModel, order: bytes, decision: RecordedDecision, lookups: Lookups | None
+def case_again(
+    model: CaseReader,
+    order: bytes,
+    recorded: Snapshot,
+    then: Surroundings,
+    lookups: Lookups | None,
 ) -> Case:
-    """Return the case as it is now, under the counts and error rates of the record."""
-    then = decision.surroundings
+    """Return the case as it is now, under the counts and error rates of the record.
+
+    Parameters
+    ----------
+    order
+        The order, opened.
+    recorded, then
+        What the record says; where there are no tables to ask, also what they said.
+    lookups
+        The tables to ask, or None.
+    """
     case = build_case(model, model.schema.parse(order), lookups, then.error_rates)
     if lookups is None:
         said = {name for lookup in model.kind.lookups for name in lookup.names()}
-        known = {n: value for n, value in decision.snapshot.context.items() if n in said}
+        known = {n: value for n, value in recorded.context.items() if n in said}
         snapshot = Snapshot(case.snapshot.features, {**case.snapshot.context, **known})
         around = replace(case.surroundings, stale=then.stale, references=then.references)
         case = replace(case, snapshot=snapshot, surroundings=around)
@@ -195,18 +225,19 @@ def _case_again(
 def _compare_from_order(
     model: LoadedModel, order: bytes, decision: RecordedDecision, lookups: Lookups | None
 ) -> Iterator[Difference]:
-    case = _case_again(model, order, decision, lookups)
+    case = case_again(model, order, decision.snapshot, decision.surroundings, lookups)
     found = find_counterfactuals(
         model, order, decision.snapshot, decision.verdict, decision.surroundings
     )
     recorded, replayed = (
-        as_stored({**_seen_json(seen), "counterfactuals": counterfactuals_json(shown)})
+        as_stored({**seen_json(seen), "counterfactuals": counterfactuals_json(shown)})
         for seen, shown in ((decision, decision.counterfactuals), (case, found))
     )
     return compare("", recorded, replayed)
 
 
-def _seen_json(seen: RecordedDecision | Case) -> dict[str, Json]:
+def seen_json(seen: Seen) -> dict[str, Json]:
+    """Return what a decision saw, as the facts part holds it."""
     said = surroundings_json(seen.surroundings)
     return {**snapshot_json(seen.snapshot), "surroundings": said}
 

@@ -21,6 +21,8 @@ from models.errors import BundleCorruptError
 
 _TABLES = ("adverse", "favourable")
 _KEPT_SHARE = 0.5
+# Above it the table ends: more than half of a label left out is no promise.
+MOST_ERROR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Conformal:
         Parameters
         ----------
         error_rate
-            Share of adverse orders that may be left out, 0 to 0.5.
+            Share of adverse orders that may be left out, up to 0.5; none may at 0 and below.
 
         Examples
         --------
@@ -57,12 +59,12 @@ class Conformal:
         (0.0, 1.0)
         """
         rank = math.floor(error_rate * (self.n_adverse + 1))
-        return -math.inf if rank == 0 else self.adverse[min(rank, len(self.adverse)) - 1]
+        return -math.inf if rank <= 0 else self.adverse[min(rank, len(self.adverse)) - 1]
 
     def highest_favourable(self, error_rate: float) -> float:
         """Return the largest margin at which `favourable` is still in the set."""
         rank = math.floor(error_rate * (self.n_favourable + 1))
-        return math.inf if rank == 0 else self.favourable[min(rank, len(self.favourable)) - 1]
+        return math.inf if rank <= 0 else self.favourable[min(rank, len(self.favourable)) - 1]
 
     def outcome_set(
         self, margin: float, adverse_error: float, favourable_error: float
@@ -74,7 +76,7 @@ class Conformal:
         margin
             Log-odds.
         adverse_error, favourable_error
-            Error rate promised for each true label, 0 to 0.5.
+            Working error rate of each true label, up to 0.5.
         """
         found = set()
         if margin >= self.lowest_adverse(adverse_error):
@@ -148,7 +150,9 @@ def parse_conformal(document: Json) -> Conformal:
     return Conformal(adverse, favourable, n_adverse, n_favourable)
 
 
-def adapted_rate(promise: float, present: float, *, was_wrong: bool, step: float) -> float:
+def adapted_rate(
+    promise: float, present: float, *, was_wrong: bool, step: float, ceiling: float = MOST_ERROR
+) -> float:
     """Return the next working error rate after one reported outcome of a label.
 
     Parameters
@@ -156,15 +160,20 @@ def adapted_rate(promise: float, present: float, *, was_wrong: bool, step: float
     promise
         The error rate that is promised, 0 to 0.5.
     present
-        The working rate that the order was decided with.
+        The working rate so far. It may be below 0, where every set holds the label.
     was_wrong
-        Whether the true label was not in the order's set.
+        Whether the set of the reported order, at the present rate, leaves its true label out.
     step
-        How fast to correct.
+        How fast to correct, 0 to 1.
+    ceiling
+        The rate never rises above it.
 
     Notes
     -----
-    Adaptive conformal inference: Gibbs and Candes (2021), equation 2.
+    Adaptive conformal inference: Gibbs and Candes (2021), equation 2. The rate is not cut off at
+    0: what was wronged below it has to be made good, or the long-run share of wrong sets would
+    exceed the promise by more, the larger the step. It cannot fall below ``-step``, for at 0 and
+    below nothing is left out.
 
     Examples
     --------
@@ -172,4 +181,4 @@ def adapted_rate(promise: float, present: float, *, was_wrong: bool, step: float
     True
     """
     moved = present + step * (promise - (1.0 if was_wrong else 0.0))
-    return min(max(moved, 0.0), 0.5)
+    return min(moved, ceiling)

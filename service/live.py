@@ -9,19 +9,26 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
 from audit.errors import RecordMalformedError
 from audit.records import EntryType
 from audit.store import Store
-from models.bundle import load_bundle, load_policy
+from models.bundle import Bundle, load_bundle, load_policy
 from models.decide import LoadedModel, load_model
 from models.domain import ModelRef, PolicyRef
-from models.kind import built_in_names
+from models.content_store import is_kept
+from models.kind import Kind, built_in_names
+from models.kind_store import load_stored_kind
+from models.outside import OutsideModel, load_outside
+from models.split.errors import SplitPolicyError
+from models.split.policy import SplitPolicy
+from models.split.policy_store import load_split_policy
 from service.errors import KindNotFoundError, NoLiveModelError
 
+SPLIT: Final = "split"
 _PAGE: Final = 1000
 _KEPT_MODELS: Final = 32
 
@@ -50,6 +57,7 @@ class Publication:
 
 
 _PUBLICATION: Final = TypeAdapter(Publication)
+_Ready: TypeAlias = tuple[LoadedModel, SplitPolicy | None]
 
 
 class Shelf:
@@ -57,14 +65,16 @@ class Shelf:
 
     Parameters
     ----------
-    bundles, policies
+    bundles, policies, kinds
         Folders.
     """
 
-    def __init__(self, bundles: Path, policies: Path) -> None:
+    def __init__(self, bundles: Path, policies: Path, kinds: Path) -> None:
         self._bundles = bundles
         self._policies = policies
-        self._models: OrderedDict[tuple[ModelRef, PolicyRef], LoadedModel] = OrderedDict()
+        self._kinds = kinds
+        self._models: OrderedDict[tuple[ModelRef, PolicyRef], _Ready] = OrderedDict()
+        self._outside: OrderedDict[tuple[str, PolicyRef], OutsideModel] = OrderedDict()
         self._lock = threading.Lock()
 
     def load(self, model: ModelRef, policy: PolicyRef) -> LoadedModel:
@@ -72,22 +82,81 @@ class Shelf:
 
         Raises
         ------
-        BundleCorruptError, ScorerError, InvariantError, KindFileError
+        BundleCorruptError, ScorerError, InvariantError, KindFileError, PolicyError
+            When its files are missing, altered or not for this version.
+        SplitPolicyError
+            When the policy of a split is another sort of policy.
+        """
+        return self._ready(model, policy)[0]
+
+    def load_split(self, model: ModelRef, policy: PolicyRef) -> tuple[LoadedModel, SplitPolicy]:
+        """Return the split's model of lateness and the weights that go with it.
+
+        Raises
+        ------
+        SplitPolicyError
+            When the model is of another kind.
+        BundleCorruptError, ScorerError, InvariantError, KindFileError, PolicyError
+            See `load`.
+        """
+        loaded, weights = self._ready(model, policy)
+        if weights is None:
+            raise SplitPolicyError(f"the model {model.name} is of a kind without a split policy")
+        return loaded, weights
+
+    def is_outside(self, model: ModelRef) -> bool:
+        """Tell whether a model is an outside node's: its digest names a kind and no bundle."""
+        return is_kept(self._kinds, model.bundle)
+
+    def load_outside(self, model: ModelRef, policy: PolicyRef) -> OutsideModel:
+        """Return what an outside node's answers are read and decided with.
+
+        Raises
+        ------
+        BundleCorruptError, KindFileError, PolicyError
             When its files are missing, altered or not for this version.
         """
+        place = (model.bundle, policy)
         with self._lock:
-            loaded = self._models.pop((model, policy), None)
-            if loaded is None:
-                loaded = load_model(
-                    load_bundle(self._bundles, model.bundle),
-                    model,
-                    load_policy(self._policies, policy.digest),
-                    policy,
-                )
-            self._models[model, policy] = loaded
+            ready = self._outside.pop(place, None)
+            if ready is None:
+                kind = load_stored_kind(self._kinds, model.bundle)
+                rules = load_policy(self._policies, policy.digest)
+                ready = load_outside(kind, model.bundle, rules, policy)
+            self._outside[place] = ready
+            while len(self._outside) > _KEPT_MODELS:
+                self._outside.popitem(last=False)
+            return ready
+
+    def load_kind(self, model: ModelRef, policy: PolicyRef) -> Kind:
+        """Return the kind of a model of any form.
+
+        Raises
+        ------
+        PlatformError
+            See `load` and `load_outside`.
+        """
+        load = self.load_outside if self.is_outside(model) else self.load
+        return load(model, policy).kind
+
+    def _ready(self, model: ModelRef, policy: PolicyRef) -> _Ready:
+        with self._lock:
+            ready = self._models.pop((model, policy), None)
+            if ready is None:
+                ready = self._read(load_bundle(self._bundles, model.bundle), model, policy)
+            self._models[model, policy] = ready
             while len(self._models) > _KEPT_MODELS:
                 self._models.popitem(last=False)
-            return loaded
+            return ready
+
+    def _read(self, bundle: Bundle, model: ModelRef, policy: PolicyRef) -> _Ready:
+        if bundle.kind.name != SPLIT:
+            rules = load_policy(self._policies, policy.digest)
+            return load_model(bundle, model, rules, policy), None
+        # What a split's record pins are the plan's weights; the rules about one candidate are the
+        # kind's own, and the bundle's digest pins them.
+        weights = load_split_policy(self._policies, policy.digest)
+        return load_model(bundle, model, bundle.kind.policy, policy), weights
 
 
 class LiveModels:
@@ -135,7 +204,7 @@ class LiveModels:
 
     def names(self) -> list[str]:
         """Return the kinds that there are: built in or published."""
-        return sorted({*built_in_names(), *self.publications()})
+        return sorted({*built_in_names(), SPLIT, *self.publications()})
 
     def get(self, kind: str) -> LoadedModel:
         """Return the live model of a kind.
@@ -147,10 +216,56 @@ class LiveModels:
         BundleCorruptError, ScorerError
             When the live model cannot be loaded.
         """
+        publication = self._find(kind)
+        return self._shelf.load(publication.model, publication.policy)
+
+    def get_split(self) -> tuple[LoadedModel, SplitPolicy]:
+        """Return the live model of the split, and its weights.
+
+        Raises
+        ------
+        NoLiveModelError
+            When none is live.
+        BundleCorruptError, ScorerError, SplitPolicyError
+            When the live model cannot be loaded.
+        """
+        publication = self._find(SPLIT)
+        return self._shelf.load_split(publication.model, publication.policy)
+
+    def is_outside(self, kind: str) -> bool:
+        """Tell whether an outside node serves a kind."""
+        publication = self.publications().get(kind)
+        return publication is not None and self._shelf.is_outside(publication.model)
+
+    def get_outside(self, kind: str) -> OutsideModel:
+        """Return what decides a kind that an outside node serves.
+
+        Raises
+        ------
+        KindNotFoundError, NoLiveModelError
+            When there is no such kind, or nothing of it is live.
+        BundleCorruptError, KindFileError, PolicyError
+            When what is live cannot be loaded.
+        """
+        publication = self._find(kind)
+        return self._shelf.load_outside(publication.model, publication.policy)
+
+    def get_kind(self, kind: str) -> Kind:
+        """Return a kind as it is live, whatever decides it.
+
+        Raises
+        ------
+        PlatformError
+            See `get` and `get_outside`.
+        """
+        publication = self._find(kind)
+        return self._shelf.load_kind(publication.model, publication.policy)
+
+    def _find(self, kind: str) -> Publication:
         publication = self.publications().get(kind)
         if publication is not None:
-            return self._shelf.load(publication.model, publication.policy)
-        if kind in built_in_names():
+            return publication
+        if kind in built_in_names() or kind == SPLIT:
             raise NoLiveModelError(f"no model of the kind {kind} is live")
         raise KindNotFoundError("there is no such kind")
 

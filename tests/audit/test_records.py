@@ -21,7 +21,8 @@ from audit.records import (
     parse_personal,
     parse_time,
 )
-from models.domain import Decision, Json, ModelRef, Snapshot
+from models.decision import Decision
+from models.domain import Json, ModelRef, Snapshot
 from tests.audit.sample import (
     SEALER,
     START,

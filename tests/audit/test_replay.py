@@ -14,7 +14,8 @@ from audit.replay import replay
 from audit.store import Record
 from models.counterfactual import with_counterfactuals
 from models.decide import LoadedModel, decide, decide_many
-from models.domain import Decision, Json, ModelRef, PolicyRef
+from models.decision import Decision
+from models.domain import Json, ModelRef, PolicyRef
 from tests.audit.sample import SEALER, SIGNER, START, open_sample_store
 from tests.models.examples import loaded, order
 
