@@ -3,11 +3,39 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import Protocol
 
 from models.caps import CapKey
 from models.domain import Json, Snapshot
-from models.features import OrderValue
+from models.features import Extractor, OrderValue
+from models.kind import Kind
+from models.order import OrderSchema
+from models.policy import CompiledPolicy
 from models.surroundings import CapCount, Surroundings
+
+
+class CaseReader(Protocol):
+    """What an order is made ready with, whoever then answers: a trained model or a node."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind."""
+        ...
+
+    @property
+    def schema(self) -> OrderSchema:
+        """How its orders are checked."""
+        ...
+
+    @property
+    def extractor(self) -> Extractor:
+        """How its features are computed."""
+        ...
+
+    @property
+    def policy(self) -> CompiledPolicy:
+        """What decides."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

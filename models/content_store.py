@@ -58,6 +58,11 @@ def load_content(root: Path, digest: str) -> bytes:
     return content
 
 
+def is_kept(root: Path, digest: str) -> bool:
+    """Tell whether there are bytes of this name; whether they are whole only reading them tells."""
+    return _place(root, digest).is_file()
+
+
 def _place(root: Path, digest: str) -> Path:
     return root / f"{digest.replace(':', '-')}.json"
 

@@ -25,7 +25,7 @@ from models.decide import (
 from models.decision import Decision
 from models.domain import Counterfactual, FieldChange, Json, Snapshot, Text, Verdict
 from models.levers import Lever, find_levers
-from models.policy import Level, fits_set
+from models.policy import Level, PolicyResult, fits_set, strictest
 from models.scorer import Matrix
 from models.surroundings import Surroundings
 from models.wording import format_value
@@ -106,10 +106,18 @@ def find_counterfactuals(
         return ()
     levers = find_levers(model, snapshot)
     row = encode(model, [snapshot])
+    present = apply_policy(model, snapshot, verdict.attributions.margin, surroundings)
+    names = [lever.feature.name for lever in levers]
+    moves = model.policy.thresholds_depend_on(names), model.policy.depends_on(names)
+    # Rules that read nothing that could move fire whatever is changed.
+    floor = strictest(Level.FAVOURABLE, model.policy.fixed_hits(present.hits, names))
     for target in (Level.FAVOURABLE, Level.REVIEW):
         if target is Level.REVIEW and verdict.outcome == codes.review.code:
             break
-        found = _search(_Search(model, body, snapshot, row, surroundings, target), levers)
+        if floor > target:
+            continue
+        search = _Search(model, body, snapshot, row, surroundings, present, *moves, floor, target)
+        found = _search(search, levers)
         if found:
             return found
     return ()
@@ -122,6 +130,10 @@ class _Search:
     snapshot: Snapshot
     row: Matrix
     surroundings: Surroundings
+    present: PolicyResult
+    moves_thresholds: bool
+    moves_rules: bool
+    floor: Level
     target: Level
 
 
@@ -187,8 +199,12 @@ def _smallest(search: _Search, chosen: _Levers) -> _Trial | None:
 
 def _may_reach(search: _Search, margin: float) -> bool:
     """Tell whether the target is possible at a margin, before the policy is asked in full."""
-    model = search.model
-    level = model.policy.mildest_level(model.calibration.probability(margin))
+    model, present = search.model, search.present
+    probability = model.calibration.probability(margin)
+    level = present.level_at(probability)
+    if search.moves_thresholds:
+        level = model.policy.mildest_level(probability)
+    level = max(level, search.floor)
     labels = outcome_labels(model, margin, search.surroundings)
     if labels is not None and not fits_set(level, labels):
         level = Level.REVIEW
@@ -196,6 +212,8 @@ def _may_reach(search: _Search, margin: float) -> bool:
 
 
 def _passes_policy(search: _Search, trial: _Trial, margin: float) -> bool:
+    if not search.moves_thresholds and not search.moves_rules:
+        return True  # they are those of the order as it is, and were looked at above
     changed = {
         lever.feature.name: value for lever, value in zip(trial.levers, trial.values, strict=True)
     }

@@ -17,7 +17,7 @@ import numpy as np
 from models.bundle import Bundle
 from models.calibration import Calibration, logistic
 from models.caps import CapKey
-from models.case import Case, moment_at
+from models.case import Case, CaseReader, moment_at
 from models.conformal import Conformal
 from models.decision import Decision
 from models.domain import (
@@ -164,7 +164,7 @@ def decide_many(
 
 
 def build_case(
-    model: LoadedModel,
+    model: CaseReader,
     order: ParsedOrder,
     lookups: Lookups | None = None,
     error_rates: ErrorRates | None = None,
@@ -319,14 +319,14 @@ def conclude(
     # 3. Say why.
     side = Side.FAVOURABLE if level is Level.FAVOURABLE else Side.ADVERSE
     reasons, counter_reasons = model.catalogue.both_sides(snapshot, attributions.values, side)
-    codes = _codes(model.kind)
+    codes = outcome_codes(model.kind)
     verdict = Verdict(
         outcome=codes[level],
         automated=level is not Level.REVIEW,
         raw_probability=logistic(attributions.margin),
         probability=probability,
         interval=interval,
-        confidence=_confidence(level, probability),
+        confidence=confidence_in(level, probability),
         outcome_set=_outcome_set(model, attributions.margin, interval, result, surroundings),
         attributions=attributions,
         reasons=reasons,
@@ -335,7 +335,7 @@ def conclude(
         summary=model.catalogue.summary(level, snapshot, hits, reasons),
         thresholds=(result.review_at, result.adverse_at),
         promise=_promised(model, surroundings),
-        conflict=_disagreement(result, codes),
+        conflict=describe_conflict(result, codes),
         caps=tuple(
             CapStanding(use.key.cap, use.key.day, use.key.tier, use.used, use.limit)
             for use in result.cap_uses
@@ -383,7 +383,8 @@ def _promised(model: LoadedModel, surroundings: Surroundings) -> Promised | None
     return Promised(promise.adverse, promise.favourable, working.adverse, working.favourable)
 
 
-def _disagreement(result: PolicyResult, codes: tuple[str, str, str]) -> Disagreement | None:
+def describe_conflict(result: PolicyResult, codes: tuple[str, str, str]) -> Disagreement | None:
+    """Return a policy's disagreement in the kind's words; None when the voices agree."""
     conflict = result.conflict
     if conflict is None:
         return None
@@ -391,12 +392,20 @@ def _disagreement(result: PolicyResult, codes: tuple[str, str, str]) -> Disagree
     return Disagreement(voices, conflict.winner, conflict.by)
 
 
-def _codes(kind: Kind) -> tuple[str, str, str]:
+def outcome_codes(kind: Kind) -> tuple[str, str, str]:
+    """Return a kind's outcomes by `Level`, from mild to strict."""
     outcomes = kind.outcomes
     return outcomes.favourable.code, outcomes.review.code, outcomes.adverse.code
 
 
-def _confidence(level: Level, probability: float) -> float:
+def confidence_in(level: Level, probability: float) -> float:
+    """Return how probable it is that an outcome is right, given the adverse probability.
+
+    Examples
+    --------
+    >>> confidence_in(Level.FAVOURABLE, 0.25), confidence_in(Level.REVIEW, 0.25)
+    (0.75, 0.75)
+    """
     if level is Level.ADVERSE:
         return probability
     right_if_favourable = 1.0 - probability
@@ -412,7 +421,7 @@ def _outcome_set(
     result: PolicyResult,
     surroundings: Surroundings,
 ) -> tuple[str, ...]:
-    codes = _codes(model.kind)
+    codes = outcome_codes(model.kind)
     labels = outcome_labels(model, margin, surroundings)
     if labels is not None:
         levels = {Side.FAVOURABLE: Level.FAVOURABLE, Side.ADVERSE: Level.ADVERSE}

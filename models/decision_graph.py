@@ -84,8 +84,8 @@ class CheckedGraph:
         Values of the kind that it reads.
     rows
         Rule id to its row, in the order of the document.
-    thresholds
-        Rows of the threshold table; empty when there is none.
+    thresholds, threshold_names
+        Rows of the threshold table, empty when there is none, and the values that it reads.
     rule_paths
         Places in the engine's answer where fired rules stand.
     constants
@@ -95,6 +95,7 @@ class CheckedGraph:
     names: tuple[str, ...]
     rows: dict[str, RuleRow]
     thresholds: tuple[ThresholdRow, ...]
+    threshold_names: tuple[str, ...]
     rule_paths: tuple[str, ...]
     constants: tuple[float, ...]
 
@@ -104,6 +105,7 @@ class _Findings:
     names: list[str] = field(default_factory=list)
     rows: dict[str, RuleRow] = field(default_factory=dict)
     thresholds: tuple[ThresholdRow, ...] = ()
+    threshold_names: tuple[str, ...] = ()
     rule_paths: list[str] = field(default_factory=list)
     constants: set[float] = field(default_factory=set)
 
@@ -148,6 +150,7 @@ def check_graph(document: Mapping[str, JsonValue], known: Mapping[str, ValueType
         tuple(dict.fromkeys(findings.names)),
         findings.rows,
         findings.thresholds,
+        findings.threshold_names,
         tuple(findings.rule_paths),
         tuple(sorted(findings.constants)),
     )
@@ -256,6 +259,7 @@ def _check_table(
                 "one table alone gives thresholds, joined to the output, without outputPath"
             )
         findings.thresholds = read_thresholds(table)
+        findings.threshold_names = tuple({name: None for names in sources for name in names})
         return {}
     made = tuple(dict.fromkeys(name for names in sources for name in names))
     if table.hit_policy != "first" or table.output_path is not None:

@@ -26,6 +26,7 @@ from models.declarations import (
 )
 from models.domain import Json, Side, ValueType
 from models.errors import KindFileError
+from models.node import NODE_FAILED, NODE_NOT_ASKED, Node
 from models.policy_document import DERIVED_VALUES, Policy, Rule, load_policy_file
 from models.sentences import Part, ReasonTemplate, SummaryTemplate, Words
 
@@ -46,7 +47,8 @@ class Kind(Part):
     features: tuple[Feature, ...]
     context: tuple[ContextValue, ...] = ()
     lookups: tuple[Lookup, ...] = ()
-    reasons: tuple[ReasonTemplate, ...]
+    node: Node | None = None
+    reasons: tuple[ReasonTemplate, ...] = ()
     summaries: tuple[SummaryTemplate, ...]
     policy: Policy
     training: Training = Training()
@@ -58,6 +60,7 @@ class Kind(Part):
         self._check_paths()
         self._check_features()
         self._check_templates()
+        self._check_node()
         return self
 
     def _check_unique(self) -> None:
@@ -135,6 +138,13 @@ class Kind(Part):
             unknown = sorted((used | set(sentence.placeholders())) - allowed)
             if unknown:
                 raise ValueError(f"{sentence.zh!r} uses unknown values: {', '.join(unknown)}")
+        if self.node is None or self.node.explains:
+            self._check_reasons()
+        plain = {summary.outcome for summary in self.summaries if not summary.when}
+        if plain != {"favourable", "review", "adverse"}:
+            raise ValueError("each outcome needs a summary without conditions")
+
+    def _check_reasons(self) -> None:
         always = {
             (template.group, template.side)
             for template in self.reasons
@@ -144,9 +154,22 @@ class Kind(Part):
             for side in Side:
                 if (group.name, side) not in always:
                     raise ValueError(f"group {group.name} has no plain {side} template")
-        plain = {summary.outcome for summary in self.summaries if not summary.when}
-        if plain != {"favourable", "review", "adverse"}:
-            raise ValueError("each outcome needs a summary without conditions")
+
+    def _check_node(self) -> None:
+        if self.node is None:
+            return
+        personal = {field.path for field in self.request if field.personal}
+        for feature in self.features:
+            if personal & {feature.source, *feature.inputs}:
+                raise ValueError(f"{feature.name}: reads a personal field, and a node is sent it")
+        if self.policy.promise is not None:
+            raise ValueError(
+                "no promise can be kept of a node's probability: nothing calibrates it"
+            )
+        ids = {rule.id for rule in self.policy.rules} | {cap.id for cap in self.policy.caps}
+        taken = sorted(ids & {NODE_FAILED, NODE_NOT_ASKED})
+        if taken:
+            raise ValueError(f"the rule id {taken[0]} is the platform's own")
 
     def value_types(self) -> dict[str, ValueType]:
         """Return the values that a policy may read, with their types."""
@@ -168,7 +191,10 @@ class Kind(Part):
 
     def canonical(self) -> Json:
         """Return the kind as plain JSON data, the form that a bundle keeps."""
-        document: Json = self.model_dump(mode="json")
+        document: dict[str, Json] = self.model_dump(mode="json")
+        if self.node is None:
+            # A kind without a node keeps the digest that it always had.
+            del document["node"]
         return document
 
 

@@ -19,9 +19,19 @@ Jackson (1955), earliest due date; Moore (1968), fewest late jobs on one machine
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from models.domain import JsonScalar, Text
-from models.split.finding import Finding, build_finding
+from models.domain import JsonScalar
+from models.finding import Finding, build_finding, moment
+from models.outbound_reasons import (
+    EARLIEST,
+    ENDS_EARLIER,
+    IDLE,
+    LAST,
+    MISSED,
+    MORE_IN_TIME,
+    Reason,
+)
 
 EXACT_PARCELS = 8
 # How often and how far a parcel is moved: keeps a hundred parcels within seconds.
@@ -129,7 +139,9 @@ class _Floor:
 _Score = tuple[int, int, int]
 
 
-def plan_releases(parcels: Sequence[OutboundParcel], resources: Resources) -> ReleasePlan:
+def plan_releases(
+    parcels: Sequence[OutboundParcel], resources: Resources, starts_at: datetime
+) -> ReleasePlan:
     """Sequence a warehouse's parcels.
 
     Parameters
@@ -138,13 +150,16 @@ def plan_releases(parcels: Sequence[OutboundParcel], resources: Resources) -> Re
         In any order; the sequence does not depend on it.
     resources
         At least one forklift where a parcel needs one, and one station.
+    starts_at
+        Minute 0; the sentences name moments.
 
     Examples
     --------
+    >>> noon = datetime(2026, 3, 1, 12, 0)
     >>> late, soon = (
     ...     OutboundParcel("late", 0, 0, None, 30, 300), OutboundParcel("soon", 0, 0, None, 30, 40)
     ... )
-    >>> [r.parcel_id for r in plan_releases([late, soon], Resources((0,), (0,))).releases]
+    >>> [r.parcel_id for r in plan_releases([late, soon], Resources((0,), (0,)), noon).releases]
     ['soon', 'late']
     """
     ordered = sorted(parcels, key=lambda parcel: (parcel.cut_off_minute, parcel.parcel_id))
@@ -153,7 +168,9 @@ def plan_releases(parcels: Sequence[OutboundParcel], resources: Resources) -> Re
     )
     is_exact = len(ordered) <= EXACT_PARCELS
     sequence = _search(ordered, floor) if is_exact else _improve(_moore(ordered, floor), floor)
-    releases = _tell(sequence, floor)
+    # Why a parcel may stand before one with an earlier cut-off: the first score that gains by it.
+    gains = _score(sequence, floor)[:2] < _score(ordered, floor)[:2]
+    releases = _tell(sequence, floor, starts_at, MORE_IN_TIME if gains else ENDS_EARLIER)
     missed = tuple(release.parcel_id for release in releases if release.slack_minutes < 0)
     return ReleasePlan(releases, is_exact, missed)
 
@@ -228,7 +245,8 @@ def _moore(ordered: list[OutboundParcel], floor: _Floor) -> list[OutboundParcel]
 
 
 def _improve(sequence: list[OutboundParcel], floor: _Floor) -> list[OutboundParcel]:
-    best = _score(sequence, floor)
+    states = _states(sequence, floor)
+    best = states[-1][0]
     for _ in range(_PASSES):
         before = best
         if before[1] == 0:
@@ -237,20 +255,51 @@ def _improve(sequence: list[OutboundParcel], floor: _Floor) -> list[OutboundParc
             for target in range(max(0, origin - _REACH), min(len(sequence), origin + _REACH + 1)):
                 moved = [*sequence[:origin], *sequence[origin + 1 :]]
                 moved.insert(target, sequence[origin])
-                found = _score(moved, floor)
+                # What stands before both places stays as it is.
+                kept = min(origin, target)
+                found = _continue(states[kept], moved[kept:], best)
                 if found < best:
                     sequence, best = moved, found
+                    states = _states(sequence, floor)
         if best == before:
             break
     return sequence
 
 
-def _tell(sequence: list[OutboundParcel], floor: _Floor) -> tuple[Release, ...]:
+def _states(sequence: list[OutboundParcel], floor: _Floor) -> list[tuple[_Score, _Floor]]:
+    states: list[tuple[_Score, _Floor]] = [((0, 0, 0), floor)]
+    for parcel in sequence:
+        slot, after = states[-1][1].place(parcel)
+        states.append((_add(states[-1][0], parcel, slot), after))
+    return states
+
+
+def _continue(state: tuple[_Score, _Floor], rest: list[OutboundParcel], limit: _Score) -> _Score:
+    # No part of a score ever falls, so what reaches the limit stays there.
+    total, floor = state
+    for parcel in rest:
+        slot, floor = floor.place(parcel)
+        total = _add(total, parcel, slot)
+        if total >= limit:
+            break
+    return total
+
+
+def _tell(
+    sequence: list[OutboundParcel], floor: _Floor, starts_at: datetime, overtaking: Reason
+) -> tuple[Release, ...]:
     releases = []
     for place, parcel in enumerate(sequence):
         slot, after = floor.place(parcel)
         slack = parcel.cut_off_minute - slot.ready
-        finding = _why(parcel, slot, sequence[place + 1 :], floor)
+        facts: dict[str, JsonScalar] = {
+            "ready_at": moment(starts_at + timedelta(minutes=slot.ready)),
+            "cut_off_at": moment(starts_at + timedelta(minutes=parcel.cut_off_minute)),
+            "slack_minutes": abs(slack),
+        }
+        code, sentence = _why(parcel, slot, sequence[place + 1 :], floor) or overtaking
+        facts["sooner"] = sum(p.cut_off_minute < parcel.cut_off_minute for p in sequence[place:])
+        finding = build_finding(code, sentence, facts)
         releases.append(
             Release(
                 place + 1, parcel.parcel_id, slot.start, slot.packing, slot.ready, slack, finding
@@ -262,46 +311,14 @@ def _tell(sequence: list[OutboundParcel], floor: _Floor) -> tuple[Release, ...]:
 
 def _why(
     parcel: OutboundParcel, slot: _Slot, later: list[OutboundParcel], floor: _Floor
-) -> Finding:
-    facts: dict[str, JsonScalar] = {
-        "ready": slot.ready,
-        "cut_off": parcel.cut_off_minute,
-        "slack": abs(parcel.cut_off_minute - slot.ready),
-    }
+) -> Reason | None:
     if slot.ready > parcel.cut_off_minute:
-        return build_finding("CUT_OFF_MISSED", _MISSED, facts)
-    sooner = [item for item in later if item.cut_off_minute < parcel.cut_off_minute]
+        return MISSED
     if not later:
-        return build_finding("LAST", _LAST, facts)
+        return LAST
+    sooner = [item for item in later if item.cut_off_minute < parcel.cut_off_minute]
     if not sooner:
-        return build_finding("EARLIEST_CUT_OFF", _EARLIEST, facts)
-    facts["sooner"] = len(sooner)
-    starts = [floor.place(item)[0] for item in sooner]
-    if all(item.packing > slot.packing for item in starts):
-        return build_finding("STATION_IDLE", _IDLE, facts)
-    return build_finding("LEAVES_MORE_IN_TIME", _MORE, facts)
-
-
-_MISSED = Text(
-    "截单时间(第{cut_off}分钟)无法赶上,第{ready}分钟备妥,晚{slack}分钟;排在不影响其他包裹处",
-    "its cut-off (minute {cut_off}) is missed by {slack} minutes, ready at minute {ready}; it "
-    "stands where it costs the others least",
-)
-_LAST = Text(
-    "其余已放行;第{ready}分钟备妥,距截单余{slack}分钟",
-    "all others are released; ready at minute {ready}, {slack} minutes before its cut-off",
-)
-_EARLIEST = Text(
-    "剩余包裹中截单最早(第{cut_off}分钟),备妥后余{slack}分钟",
-    "its cut-off (minute {cut_off}) is the earliest of those left; {slack} minutes to spare",
-)
-_IDLE = Text(
-    "另有{sooner}个截单更早的包裹须等叉车或通道,打包台先处理本包裹,余{slack}分钟",
-    "the {sooner} with an earlier cut-off wait for a forklift or aisle, a station packs this one "
-    "meanwhile; {slack} minutes to spare",
-)
-_MORE = Text(
-    "先于{sooner}个截单更早的包裹放行,总体误点更少,余{slack}分钟",
-    "released before {sooner} with an earlier cut-off because so less is late in all; "
-    "{slack} minutes to spare",
-)
+        return EARLIEST
+    if all(floor.place(item)[0].packing > slot.packing for item in sooner):
+        return IDLE
+    return None

@@ -130,6 +130,41 @@ class CompiledPolicy:
             compared += graph.constants if name in graph.names else ()
         return tuple(sorted(set(compared)))
 
+    def thresholds_depend_on(self, names: Collection[str]) -> bool:
+        """Tell whether the thresholds follow from these values or from the model's answer."""
+        if self._rulebook is None:
+            return False
+        read = self._rulebook.checked.threshold_names
+        return not {*names, *DERIVED_VALUES}.isdisjoint(read)
+
+    def depends_on(self, names: Collection[str]) -> bool:
+        """Tell whether anything here reads these values or what follows from the model's answer."""
+        policy = self.policy
+        conditions = [c for rule in policy.rules for c in rule.conditions()]
+        conditions += [c for cap in policy.caps for c in cap.conditions()]
+        conditions += [c for granted in policy.exceptions for c in granted.conditions()]
+        read = {name for condition in conditions for name in condition.names()}
+        read |= {cap.tier for cap in policy.caps if cap.tier is not None}
+        if self._rulebook is not None:
+            read |= set(self._rulebook.checked.names)
+        return not read.isdisjoint({*names, *DERIVED_VALUES})
+
+    def fixed_hits(self, hits: tuple[RuleHit, ...], names: Collection[str]) -> tuple[RuleHit, ...]:
+        """Return those of the rules that fired which fire whatever these values are.
+
+        Parameters
+        ----------
+        hits
+            As `apply` gave them.
+        names
+            Values that may change, and with them the model's answer.
+        """
+        moving = {*names, *DERIVED_VALUES}
+        granted = [c for one in self.policy.exceptions for c in one.conditions()]
+        if any(name in moving for condition in granted for name in condition.names()):
+            return ()
+        return tuple(hit for hit in hits if moving.isdisjoint(hit.facts))
+
     def mildest_level(self, probability: float) -> Level:
         """Return a level that no order with this probability can be below.
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import cast
 
 from audit.canonical import parse_json
+from audit.outside_facts import is_outside
 from audit.records import PersonalPart
 from audit.split_facts import is_split
 from models.counterfactual import changed_order
 from models.domain import FieldChange, Json, Language
+from service.outside_answers import build_outside_fields
 from service.split_answers import build_split_fields
 
 _VERBATIM = (
@@ -57,11 +59,7 @@ def build_answer(stored: StoredDecision, language: Language) -> JsonObject:
     header = _object(parse_json(stored.leaf))
     facts = _object(parse_json(stored.facts))
     personal = stored.personal
-    own = (
-        build_split_fields(facts, language)
-        if is_split(facts)
-        else _model_fields(facts, personal, language)
-    )
+    own = _own_fields(facts, personal, language)
     return {
         "decision_id": header["id"],
         "kind": header["kind"],
@@ -82,6 +80,14 @@ def build_answer(stored: StoredDecision, language: Language) -> JsonObject:
         },
         "timings_ms": facts["timings_ms"],
     }
+
+
+def _own_fields(facts: JsonObject, personal: PersonalPart | None, language: Language) -> JsonObject:
+    if is_split(facts):
+        return build_split_fields(facts, language)
+    if is_outside(facts):
+        return build_outside_fields(facts, personal, language)
+    return _model_fields(facts, personal, language)
 
 
 def _model_fields(

@@ -119,6 +119,48 @@ class ApiKeyNotFoundError(ServiceError):
     default_remedy = "List the keys: `candor key list`."
 
 
+class ReferenceMissingError(ServiceError):
+    """A kind asks a reference table of which no version is in force."""
+
+    code = "reference-missing"
+    default_remedy = "Load the table: `candor reference load FILE`."
+
+
+class ReferenceNotFoundError(ServiceError):
+    """There is no such table or version."""
+
+    code = "reference-not-found"
+    default_remedy = "Choose one that `GET /v1/references` lists."
+
+
+class ReferenceRefusedError(ServiceError):
+    """A version may not come into force: it is older, of the future, or does not fit a kind."""
+
+    code = "reference-refused"
+    default_remedy = "Correct the table as the detail says and load it again."
+
+
+class AsOfUnavailableError(ServiceError):
+    """A decision cannot be asked again with other reference tables."""
+
+    code = "as-of-unavailable"
+    default_remedy = "Replay it without other tables; that needs no order."
+
+
+class ReferenceUnreachableError(ServiceError):
+    """A table could not be pulled from its source."""
+
+    code = "reference-unreachable"
+    default_remedy = "Check the address in CANDOR_REFERENCE_SOURCES and that it serves the table."
+
+
+class OutsideRefusedError(ServiceError):
+    """A kind may not be published as served by an outside node."""
+
+    code = "outside-refused"
+    default_remedy = "Choose another name, or replace what is live with `--replace`."
+
+
 class GatesFailedError(ServiceError):
     """A trained model did not pass its gates and was not published."""
 

@@ -17,9 +17,9 @@ from audit.errors import RecordMalformedError
 from audit.records import EntryType
 from audit.store import Store
 from models.bundle import Bundle, load_bundle, load_policy
+from models.content_store import is_kept
 from models.decide import LoadedModel, load_model
 from models.domain import ModelRef, PolicyRef
-from models.content_store import is_kept
 from models.kind import Kind, built_in_names
 from models.kind_store import load_stored_kind
 from models.outside import OutsideModel, load_outside

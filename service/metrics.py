@@ -45,6 +45,17 @@ class Metrics:
             "candor_log_tree_size", "Entries in the log when last seen.", registry=self.registry
         )
 
+        self._pulls = Counter(
+            "candor_reference_pulls",
+            "Pulls of reference tables, by table and result: loaded, unchanged or failed.",
+            ["table", "result"],
+            registry=self.registry,
+        )
+
+    def count_pull(self, table: str, result: str) -> None:
+        """Count one pull of a reference table."""
+        self._pulls.labels(table, result).inc()
+
     def watch_queue(self, depth: Callable[[], int]) -> None:
         """Report `depth()` as the queue's length whenever metrics are read."""
         self._queue.set_function(lambda: float(depth()))

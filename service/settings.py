@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         How fast reported outcomes move the working error rates of a promise; 0 leaves them alone.
     adaptation_relaxes
         Whether a working error rate may also rise above its promise.
+    node_timeout_seconds, node_max_bytes, node_parallel_calls
+        How long one call of an outside node may take, how large its answer may be, and how many
+        calls one batch makes at once.
     search_max_limit
         Largest page of a search.
     openapi_enabled
@@ -108,6 +111,9 @@ class Settings(BaseSettings):
     event_stream_seconds: float = Field(default=300.0, gt=0)
     adaptation_step: float = Field(default=0.02, ge=0, le=0.2)
     adaptation_relaxes: bool = False
+    node_timeout_seconds: float = Field(default=2.0, gt=0, le=60)
+    node_max_bytes: int = Field(default=256 * 1024, ge=1)
+    node_parallel_calls: int = Field(default=8, ge=1, le=64)
     search_max_limit: int = Field(default=200, ge=1, le=1_000)
     openapi_enabled: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -148,6 +154,11 @@ class Settings(BaseSettings):
     def policies(self) -> Path:
         """Return the folder of policies."""
         return self.var / "policies"
+
+    @property
+    def kinds(self) -> Path:
+        """Return the folder of kinds that outside nodes serve."""
+        return self.var / "kinds"
 
     @property
     def references(self) -> Path:

@@ -19,10 +19,12 @@ from audit.records import Entry
 from audit.seal import Sealer
 from audit.sqlite import open_engine
 from audit.store import Store, open_store
+from service.adaptation import Adaptation
 from service.batching import Writer
 from service.keyfiles import load_keys
 from service.live import LiveModels, Shelf
 from service.metrics import Metrics
+from service.references import References
 from service.settings import Settings
 from service.state import ApiKeys
 
@@ -35,7 +37,8 @@ class Platform:
 
     Parameters
     ----------
-    settings, store, signer, sealer, api_keys, shelf, live, writer, metrics
+    settings, store, signer, sealer, api_keys, shelf, live, references, adaptation, writer,
+    metrics
         See their classes.
     now
         Aware UTC.
@@ -50,6 +53,8 @@ class Platform:
     api_keys: ApiKeys
     shelf: Shelf
     live: LiveModels
+    references: References
+    adaptation: Adaptation
     writer: Writer
     metrics: Metrics
     now: Callable[[], datetime]
@@ -115,8 +120,10 @@ def open_platform(
         )
         stack.callback(api_keys.close)
         # 3. What decides.
-        shelf = Shelf(settings.bundles, settings.policies)
+        shelf = Shelf(settings.bundles, settings.policies, settings.kinds)
         live = LiveModels(store, shelf, settings.model_refresh_seconds, clock)
+        references = References(store, settings.references, settings.model_refresh_seconds, clock)
+        adaptation = Adaptation(store, settings.model_refresh_seconds, clock)
         # 4. What records.
         counters = metrics or Metrics()
 
@@ -144,6 +151,8 @@ def open_platform(
             api_keys=api_keys,
             shelf=shelf,
             live=live,
+            references=references,
+            adaptation=adaptation,
             writer=writer,
             metrics=counters,
             now=now,

@@ -6,12 +6,12 @@ it has none, each constraint whose relaxation alone gives a plan is told.
 
 from dataclasses import dataclass
 
-from models.domain import Text
-from models.split.constraints import PREDICATES, TITLES
+from models.domain import JsonScalar, Text
+from models.finding import Finding, build_finding
+from models.split.constraints import relaxable, title_of
 from models.split.difference import Difference, compare, say_difference
-from models.split.finding import Finding, build_finding
 from models.split.plan import Plan, Priced
-from models.split.problem import RELAXABLE, Constraint
+from models.split.problem import Constraint, ConstraintName, rule_of
 from models.split.program import Variation
 from models.split.solve import Planner, Solution, Status
 
@@ -23,14 +23,14 @@ class Alternative:
     Parameters
     ----------
     relaxed
-        The constraint that it breaks; None when it breaks none (fewer parcels).
+        The constraint or rule that it breaks; None when it breaks none (fewer parcels).
     status
         Whether it is proven the best of its sort.
     difference
         From the chosen plan; None when there is no chosen plan.
     """
 
-    relaxed: Constraint | None
+    relaxed: ConstraintName | None
     status: Status
     plan: Plan
     difference: Difference | None
@@ -49,7 +49,7 @@ def find_alternatives(
     """
     found = [] if chosen is None else _fewer_parcels(priced, chosen, planner)
     matters = _may_matter(priced)
-    for constraint in RELAXABLE:
+    for constraint in relaxable(priced.pairs):
         if constraint in matters:
             variation = Variation(relaxed=frozenset({constraint}))
             found.extend(_relaxed(constraint, chosen, planner.solve(priced, variation)))
@@ -80,27 +80,30 @@ def _fewer_parcels(priced: Priced, chosen: Plan, planner: Planner) -> list[Alter
     ]
 
 
-def _relaxed(constraint: Constraint, chosen: Plan | None, solution: Solution) -> list[Alternative]:
-    plan, title = solution.plan, TITLES[constraint]
+def _relaxed(
+    constraint: ConstraintName, chosen: Plan | None, solution: Solution
+) -> list[Alternative]:
+    plan, title = solution.plan, title_of(constraint)
     if plan is None:
         return []
+    facts: dict[str, JsonScalar] = {"title_zh": title.zh, "title_en": title.en}
     if chosen is None:
         opening = Text(
             "若放宽{title_zh},则有可行方案", "with the {title_en} relaxed, there is a plan"
         )
-        facts = {"title_zh": title.zh, "title_en": title.en}
-        finding = build_finding("RELAXED_FEASIBLE", opening, {**facts})
+        finding = build_finding("RELAXED_FEASIBLE", opening, facts)
         return [Alternative(constraint, solution.status, plan, None, finding)]
     difference = compare(chosen, plan)
     if difference.cost_cents >= 0:
         return []
-    finding = say_difference(
-        "RELAXED",
-        Text("若放宽{title_zh}:", "with the {title_en} relaxed, the plan would "),
-        {"title_zh": title.zh, "title_en": title.en},
-        chosen,
-        plan,
-    )
+    if rule_of(constraint) is None:
+        code = "RELAXED"
+        opening = Text("若放宽{title_zh}:", "with the {title_en} relaxed, the plan would ")
+    else:
+        # Cost and rule want different plans; the rule wins.
+        code = "RULE_CONFLICT"
+        opening = Text("若无{title_zh}:", "without the {title_en}, the plan would ")
+    finding = say_difference(code, opening, facts, chosen, plan)
     return [Alternative(constraint, solution.status, plan, difference, finding)]
 
 
@@ -108,11 +111,11 @@ def _less(fewer: int) -> str:
     return "one parcel less would " if fewer == 1 else "{fewer} parcels less would "
 
 
-def _may_matter(priced: Priced) -> frozenset[Constraint]:
+def _may_matter(priced: Priced) -> frozenset[ConstraintName]:
     """Return the constraints whose relaxation alone can change anything."""
     houses = priced.problem.warehouses
     services = [service for house in houses for service in house.services]
-    binding = {Constraint.STOCK}
+    binding: set[ConstraintName] = {Constraint.STOCK}
     if any(h.capacity_parcels is not None or h.capacity_pieces is not None for h in houses):
         binding.add(Constraint.CAPACITY)
     if any(service.max_parcel_grams is not None for service in services):
@@ -120,8 +123,7 @@ def _may_matter(priced: Priced) -> frozenset[Constraint]:
     if priced.max_parcels < len(services):
         binding.add(Constraint.MAX_PARCELS)
     # Of the others, relaxing one admits only the candidates that it alone excludes.
-    for pair in priced.pairs:
-        broken = [c for c, predicate in PREDICATES.items() if predicate(priced.problem, pair)]
+    for broken in priced.excluded.values():
         if len(broken) == 1:
-            binding.add(broken[0])
+            binding |= broken.keys()
     return frozenset(binding)

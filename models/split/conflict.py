@@ -12,10 +12,10 @@ Chinneck and Dravnieks (1991), deletion filter for an irreducible infeasible set
 from dataclasses import dataclass
 
 from models.domain import Text
-from models.split.constraints import TITLES
-from models.split.finding import Finding, build_finding
+from models.finding import Finding, build_finding
+from models.split.constraints import list_titles, relaxable
 from models.split.plan import Priced
-from models.split.problem import RELAXABLE, Constraint
+from models.split.problem import Constraint, ConstraintName
 from models.split.program import Variation
 from models.split.solve import Planner, Status
 
@@ -35,7 +35,7 @@ class Conflict:
     """
 
     lines: tuple[int, ...]
-    constraints: tuple[Constraint, ...]
+    constraints: tuple[ConstraintName, ...]
     finding: Finding
 
 
@@ -48,9 +48,10 @@ def find_conflict(priced: Priced, planner: Planner) -> Conflict:
         if rest and _has_no_plan(priced, planner, Variation(lines=rest)):
             lines.remove(line)
     # 2. Constraints that are not needed for it.
-    kept = list(RELAXABLE)
-    for constraint in RELAXABLE:
-        relaxed = frozenset(RELAXABLE) - frozenset(kept) | {constraint}
+    every = relaxable(priced.pairs)
+    kept = list(every)
+    for constraint in every:
+        relaxed = frozenset(every) - frozenset(kept) | {constraint}
         if _has_no_plan(priced, planner, Variation(relaxed=relaxed, lines=frozenset(lines))):
             kept.remove(constraint)
     constraints = tuple(kept) or (Constraint.OFFER,)
@@ -61,7 +62,7 @@ def _has_no_plan(priced: Priced, planner: Planner, variation: Variation) -> bool
     return planner.solve(priced, variation).status is Status.INFEASIBLE
 
 
-def _say(lines: tuple[int, ...], constraints: tuple[Constraint, ...]) -> Finding:
+def _say(lines: tuple[int, ...], constraints: tuple[ConstraintName, ...]) -> Finding:
     return build_finding(
         "CONFLICT",
         Text(
@@ -70,7 +71,6 @@ def _say(lines: tuple[int, ...], constraints: tuple[Constraint, ...]) -> Finding
         ),
         {
             "lines": ", ".join(str(line) for line in lines),
-            "constraints_zh": "、".join(TITLES[constraint].zh for constraint in constraints),
-            "constraints_en": ", ".join(TITLES[constraint].en for constraint in constraints),
+            **list_titles(constraints),
         },
     )

@@ -4,17 +4,25 @@ Hard constraints are not features: no probability, weight or penalty can buy one
 looks at one candidate and returns what excludes it, with the values that it looked at, or None.
 What binds candidates together (shared stock, capacity, parcels and their weight) is in `program`
 and checked again in `verify`. `max_parcels` has no predicate: it never excludes a candidate alone.
+A rule of the policy that excludes a candidate is a constraint of its own, ``rule:ID``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from models.domain import Text
-from models.split.finding import Finding, build_finding, moment
+from models.domain import JsonScalar, RuleHit, Text
+from models.finding import Finding, build_finding, moment
 from models.split.pairs import Pair
-from models.split.problem import Constraint, Problem
+from models.split.problem import (
+    RELAXABLE,
+    Constraint,
+    ConstraintName,
+    Problem,
+    rule_constraint,
+    rule_of,
+)
 
-Relaxed: TypeAlias = frozenset[Constraint]
+Relaxed: TypeAlias = frozenset[ConstraintName]
 _Predicate: TypeAlias = Callable[[Problem, Pair], Finding | None]
 
 TITLES = {
@@ -176,16 +184,42 @@ PREDICATES: dict[Constraint, _Predicate] = {
 }
 
 
-def exclusions(problem: Problem, pair: Pair) -> tuple[Finding, ...]:
+def exclusions(problem: Problem, pair: Pair) -> dict[ConstraintName, Finding]:
     """Return every hard constraint that excludes a candidate by itself; empty when none does."""
-    found = (predicate(problem, pair) for predicate in PREDICATES.values())
-    return tuple(finding for finding in found if finding is not None)
+    found = {name: predicate(problem, pair) for name, predicate in PREDICATES.items()}
+    rules = {rule_constraint(hit.id): _rule(hit) for hit in pair.rules}
+    return {name: finding for name, finding in found.items() if finding is not None} | rules
 
 
-def is_admitted(problem: Problem, pair: Pair, relaxed: Relaxed = frozenset()) -> bool:
-    """Tell whether no constraint but the `relaxed` ones excludes a candidate."""
-    return all(
-        predicate(problem, pair) is None
-        for constraint, predicate in PREDICATES.items()
-        if constraint not in relaxed
-    )
+def relaxable(pairs: Iterable[Pair]) -> tuple[ConstraintName, ...]:
+    """Return what can be relaxed: every constraint but `OFFER`, and the rules that exclude."""
+    rules = sorted({rule_constraint(hit.id) for pair in pairs for hit in pair.rules})
+    return (*RELAXABLE, *rules)
+
+
+def title_of(constraint: ConstraintName) -> Text:
+    """Return what a constraint is called.
+
+    Examples
+    --------
+    >>> title_of("rule:weather-closed").en, title_of("stock").zh
+    ('rule weather-closed', '库存')
+    """
+    rule = rule_of(constraint)
+    if rule is None:
+        return TITLES[Constraint(constraint)]
+    return Text(f"规则{rule}", f"rule {rule}")
+
+
+def list_titles(constraints: Iterable[ConstraintName]) -> dict[str, JsonScalar]:
+    """Return the titles as the facts ``constraints_zh`` and ``constraints_en`` of a sentence."""
+    titles = [title_of(constraint) for constraint in constraints]
+    return {
+        "constraints_zh": "、".join(title.zh for title in titles),
+        "constraints_en": ", ".join(title.en for title in titles),
+    }
+
+
+def _rule(hit: RuleHit) -> Finding:
+    # The rule's own sentence, filled in when it fired.
+    return Finding("RULE", {"rule": hit.id, "version": hit.version, **hit.facts}, hit.text)

@@ -1,7 +1,8 @@
 """The main path of the split: an order, a model of lateness and a policy make a plan.
 
-Numbered steps: read the order, score every candidate in one batch, price in whole cents, solve,
-check the plan without the solver, tell the plans not taken. The same problem, model and policy give
+Numbered steps: read the order, score every candidate in one batch, take out what the policy's rules
+exclude, price in whole cents, solve, check the plan without the solver, put its parcels in the
+order of their release, tell the plans not taken. The same problem, model and policy give
 the same answer, unless the time limit struck, which the answer says.
 """
 
@@ -9,124 +10,40 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from models.decide import LoadedModel, decide_snapshots
-from models.domain import (
-    Attributions,
-    ModelRef,
-    PolicyRef,
-    Reason,
-    Runtime,
-    Snapshot,
-    Text,
-)
+from models.domain import PolicyRef, RuleHit, Text
 from models.policy import Level
-from models.split.alternatives import Alternative, find_alternatives
-from models.split.conflict import Conflict, find_conflict
-from models.split.finding import Finding
+from models.split.alternatives import find_alternatives
+from models.split.conflict import find_conflict
+from models.split.constraints import exclusions
 from models.split.pairs import Pair, PairKey, build_pair_values, build_pairs
 from models.split.plan import Plan, Priced
 from models.split.policy import SplitPolicy
 from models.split.problem import Problem
 from models.split.rates import build_rates, order_weights
+from models.split.releases import WarehouseReleases, missed_cut_offs, plan_outbound
 from models.split.request import order_schema, read_problem
+from models.split.rules import RuleUse, attach_rules, collect_rules, review_rules
 from models.split.solve import Limits, Planner, Solution, Status
 from models.split.summary import conclude
+from models.split.verdict import PairScore, SplitDecision, SplitVerdict
 from models.split.verify import verify_plan
-from models.split.weights import Term, WeightEffect, build_terms, weigh
+from models.split.weights import build_terms, weigh
 from models.split.why_not import (
-    CandidateStanding,
     Explained,
-    WhyNot,
     explain_candidates,
     explain_warehouses,
 )
+from models.surroundings import Surroundings
+
+__all__ = [
+    "SplitDecision",
+    "SplitVerdict",
+    "decide_problem",
+    "decide_split",
+    "price",
+]
 
 Clock = Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True)
-class PairScore:
-    """What the model said of one candidate.
-
-    Parameters
-    ----------
-    probability, interval
-        Calibrated P(late).
-    reasons, counter_reasons
-        Towards its outcome and against it; only of candidates that the plan uses.
-    """
-
-    line_id: int
-    warehouse_id: str
-    service_id: str
-    snapshot: Snapshot
-    attributions: Attributions
-    probability: float
-    interval: tuple[float, float]
-    reasons: tuple[Reason, ...]
-    counter_reasons: tuple[Reason, ...]
-
-    @property
-    def key(self) -> PairKey:
-        """The candidate."""
-        return self.line_id, self.warehouse_id, self.service_id
-
-
-@dataclass(frozen=True, slots=True)
-class SplitVerdict:
-    """Everything that follows from a problem, a bundle and a policy; replay compares all of it.
-
-    Parameters
-    ----------
-    outcome
-        In the kind's words: favourable for a plan, review, adverse when there is none.
-    automated
-        False when a person has to decide.
-    status, gap_cents
-        What is known of the plan, and how far it may be from the best; 0 when proven.
-    is_timed_out
-        Whether any solve struck the time limit; replay then checks the plan and its cost.
-    plan
-        None when there is none.
-    terms, weights
-        The plan's cost by term, and what each weight of the policy did.
-    scores
-        What the model said of each candidate.
-    candidates, why_not, alternatives
-        Every candidate's standing, every warehouse that does not ship, and the plans not taken.
-    conflict
-        The constraints that leave no plan; None when there is one.
-    summary
-        One sentence.
-    """
-
-    outcome: str
-    automated: bool
-    status: Status
-    gap_cents: int | None
-    is_timed_out: bool
-    plan: Plan | None
-    terms: tuple[Term, ...]
-    weights: tuple[WeightEffect, ...]
-    scores: tuple[PairScore, ...]
-    candidates: tuple[CandidateStanding, ...]
-    why_not: tuple[WhyNot, ...]
-    alternatives: tuple[Alternative, ...]
-    conflict: Conflict | None
-    summary: Finding
-
-
-@dataclass(frozen=True, slots=True)
-class SplitDecision:
-    """A verdict with the problem it rests on and the versions that made it; see `Decision`."""
-
-    kind: str
-    problem: Problem
-    verdict: SplitVerdict
-    model: ModelRef
-    policy: PolicyRef
-    runtime: Runtime
-    unknown_fields: tuple[str, ...]
-    timings_ms: dict[str, float]
 
 
 def decide_split(
@@ -180,17 +97,18 @@ def decide_problem(model: LoadedModel, policy: SplitPolicy, problem: Problem) ->
     """
     # 1. Score every candidate in one batch.
     pairs = build_pairs(problem)
-    scores = _score(model, problem, pairs)
-    # 2. Price in whole cents.
+    scores, hits = _score(model, problem, pairs)
+    # 2. Take out what the policy's rules exclude, and price in whole cents.
+    rules = collect_rules(hits)
     lateness = {score.key: score.probability for score in scores}
-    priced = price(problem, pairs, lateness, policy)
+    priced = price(problem, attach_rules(pairs, rules), lateness, policy)
     # 3. Solve, and check the plan without the solver.
     planner = Planner(Limits(policy.node_limit, policy.time_limit_seconds))
     solution = planner.solve(priced, break_ties=True)
     if solution.plan is not None:
         verify_plan(priced, solution.plan)
     # 4. Tell why, and the plans not taken.
-    return _explain(model, policy, scores, _Search(priced, solution, planner))
+    return _explain(model, policy, scores, _Search(priced, rules, solution, planner))
 
 
 def price(
@@ -201,6 +119,7 @@ def price(
     return Priced(
         problem=problem,
         pairs=pairs,
+        excluded={pair.key: exclusions(problem, pair) for pair in pairs},
         lateness=lateness,
         rates=build_rates(problem, pairs, lateness, weights),
         weights=weights,
@@ -208,12 +127,16 @@ def price(
     )
 
 
-def _score(model: LoadedModel, problem: Problem, pairs: tuple[Pair, ...]) -> tuple[PairScore, ...]:
+def _score(
+    model: LoadedModel, problem: Problem, pairs: tuple[Pair, ...]
+) -> tuple[tuple[PairScore, ...], dict[PairKey, tuple[RuleHit, ...]]]:
     if not pairs:
-        return ()
+        return (), {}
     snapshots = [model.extractor.snapshot(build_pair_values(problem, pair)) for pair in pairs]
-    verdicts = decide_snapshots(model, snapshots)
-    return tuple(
+    around = Surroundings(placed_at=problem.placed_at)
+    verdicts = decide_snapshots(model, snapshots, [around] * len(snapshots))
+    hits = {pair.key: verdict.rules for pair, verdict in zip(pairs, verdicts, strict=True)}
+    scores = tuple(
         PairScore(
             *pair.key,
             snapshot=snapshot,
@@ -225,11 +148,13 @@ def _score(model: LoadedModel, problem: Problem, pairs: tuple[Pair, ...]) -> tup
         )
         for pair, snapshot, verdict in zip(pairs, snapshots, verdicts, strict=True)
     )
+    return scores, hits
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
     priced: Priced
+    rules: tuple[RuleUse, ...]
     solution: Solution
     planner: Planner
 
@@ -252,10 +177,13 @@ def _explain(
     weights = weigh(priced, plan, planner) if may_search and plan is not None else ()
     why_not = explain_warehouses(priced, plan, explained, planner) if may_search else ()
     conflict = find_conflict(priced, planner) if solution.status is Status.INFEASIBLE else None
-    level, summary = conclude(policy, solution, conflict)
+    releases = () if plan is None else plan_outbound(priced.problem, plan)
+    doubts = () if plan is None else _doubts(plan, search.rules, releases)
+    level, summary = conclude(policy, solution, conflict, doubts)
     return SplitVerdict(
         outcome=_outcome(model, level),
         automated=level is not Level.REVIEW,
+        confidence=_confidence(solution),
         status=solution.status,
         gap_cents=solution.gap_cents,
         is_timed_out=planner.is_timed_out,
@@ -263,12 +191,28 @@ def _explain(
         terms=() if plan is None else build_terms(plan.cost),
         weights=weights,
         scores=_shortened(scores, plan),
+        rules=search.rules,
+        releases=releases,
         candidates=explain_candidates(priced, plan, explained),
         why_not=why_not,
         alternatives=alternatives,
         conflict=conflict,
         summary=summary,
     )
+
+
+def _doubts(
+    plan: Plan, rules: tuple[RuleUse, ...], releases: tuple[WarehouseReleases, ...]
+) -> tuple[Text, ...]:
+    asked = [hit.text for hit in review_rules(plan, rules)]
+    missed = [finding.text for finding in missed_cut_offs(releases)]
+    return tuple(dict.fromkeys([*asked, *missed]))
+
+
+def _confidence(solution: Solution) -> float:
+    if solution.plan is not None:
+        return 1.0 - solution.plan.late_probability
+    return 1.0 if solution.status is Status.INFEASIBLE else 0.0
 
 
 def _shortened(scores: tuple[PairScore, ...], plan: Plan | None) -> tuple[PairScore, ...]:

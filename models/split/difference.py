@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.domain import JsonScalar, Text
-from models.split.finding import Finding, build_finding
+from models.finding import Finding, build_finding
 from models.split.plan import Plan
 
 _SECONDS_PER_MINUTE = 60

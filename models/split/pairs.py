@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from models.domain import RuleHit
 from models.features import OrderValue
 from models.split.problem import Line, Problem, Service, Warehouse
 
@@ -17,11 +18,18 @@ _MINUTES_PER_HOUR = 60
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One candidate: a line shipped from a warehouse by a service."""
+    """One candidate: a line shipped from a warehouse by a service.
+
+    Parameters
+    ----------
+    rules
+        Rules of the policy that exclude it; they are known once it has been scored.
+    """
 
     line: Line
     warehouse: Warehouse
     service: Service
+    rules: tuple[RuleHit, ...] = ()
 
     @property
     def key(self) -> PairKey:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from models.finding import Finding
 from models.split.pairs import Pair, PairKey
-from models.split.problem import Problem
+from models.split.problem import ConstraintName, Problem
 from models.split.rates import PairRate, Weights
 
 Quantities = Mapping[PairKey, int]
@@ -107,10 +108,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """A problem with its candidates, their lateness, rates and weights: ready to be planned."""
+    """A problem with its candidates, their lateness, rates and weights: ready to be planned.
+
+    Parameters
+    ----------
+    excluded
+        What excludes each candidate by itself; empty when nothing does.
+    """
 
     problem: Problem
     pairs: tuple[Pair, ...]
+    excluded: dict[PairKey, dict[ConstraintName, Finding]]
     lateness: dict[PairKey, float]
     rates: dict[PairKey, PairRate]
     weights: Weights

@@ -10,13 +10,18 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeAlias
+
+# A `Constraint`, or ``rule:ID`` for a rule of the policy.
+ConstraintName: TypeAlias = str
+_RULE = "rule:"
 
 
 class Constraint(StrEnum):
     """A hard constraint, in the order in which they are checked and named.
 
     All but `OFFER` can be relaxed to see what they cost; without any offer there is nothing to
-    ship with.
+    ship with. A policy's rules that exclude are constraints too; see `rule_constraint`.
     """
 
     PRODUCT_WAREHOUSE = "product_warehouse"
@@ -34,6 +39,28 @@ class Constraint(StrEnum):
 
 
 RELAXABLE = tuple(constraint for constraint in Constraint if constraint is not Constraint.OFFER)
+
+
+def rule_constraint(rule_id: str) -> ConstraintName:
+    """Return the name of the constraint that a policy's rule is.
+
+    Examples
+    --------
+    >>> rule_constraint("weather-closed")
+    'rule:weather-closed'
+    """
+    return _RULE + rule_id
+
+
+def rule_of(constraint: ConstraintName) -> str | None:
+    """Return the id of the rule that a constraint is; None when it is none.
+
+    Examples
+    --------
+    >>> rule_of("rule:weather-closed"), rule_of(Constraint.STOCK)
+    ('weather-closed', None)
+    """
+    return constraint.removeprefix(_RULE) if constraint.startswith(_RULE) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +93,15 @@ class Stock:
     age_days, turnover_days
         How long it has lain there, and how long it takes to sell at the present pace; None when
         not known.
+    aisle
+        Where it lies; None when no aisle has to be shared.
     """
 
     sku: str
     pieces: int
     age_days: float | None
     turnover_days: int | None
+    aisle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +137,45 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingParcel:
+    """A parcel of another order that wants the same forklifts, stations and carriers.
+
+    Parameters
+    ----------
+    waiting_id
+        Its number within the request; never the other order's.
+    available_at
+        Not before this; None for at once.
+    """
+
+    waiting_id: int
+    cut_off_at: datetime
+    packing_minutes: int
+    forklift_minutes: int
+    aisle: str | None
+    available_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What a warehouse packs with, besides this order.
+
+    Parameters
+    ----------
+    forklift_minutes
+        Part of `Warehouse.handling_minutes` for which a parcel needs a forklift; 0 when it needs
+        none.
+    forklifts_idle_minutes, stations_idle_minutes
+        One for each forklift and packing station: minutes after the order until it is idle.
+    """
+
+    forklift_minutes: int = 0
+    forklifts_idle_minutes: tuple[int, ...] = (0,)
+    stations_idle_minutes: tuple[int, ...] = (0,)
+    waiting: tuple[WaitingParcel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Warehouse:
     """A warehouse as it stands when the order is placed.
 
@@ -118,6 +187,8 @@ class Warehouse:
         None when every article may leave from here.
     handling_minutes
         To pick and pack one parcel.
+    floor
+        What `models.split.releases` puts parcels in order with.
     """
 
     warehouse_id: str
@@ -139,15 +210,20 @@ class Warehouse:
     distance_km: float | None
     stock: tuple[Stock, ...]
     services: tuple[Service, ...]
+    floor: Floor = Floor()
 
     def stock_of(self, sku: str) -> Stock:
         """Return the stock of an article; none of it when it is not listed."""
         return next((item for item in self.stock if item.sku == sku), Stock(sku, 0, None, None))
 
+    @property
+    def backlog_minutes(self) -> int:
+        """Minutes until work on a new order can begin."""
+        return math.ceil((self.backlog_hours or 0.0) * 60)
+
     def ready_at(self, placed_at: datetime) -> datetime:
         """Return when a parcel of an order placed at `placed_at` can be handed over."""
-        backlog = math.ceil((self.backlog_hours or 0.0) * 60)
-        return placed_at + timedelta(minutes=backlog + self.handling_minutes)
+        return placed_at + timedelta(minutes=self.backlog_minutes + self.handling_minutes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ and a whole number of pieces. Constraints that are relaxed, and rows that cannot
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from models.split.constraints import Relaxed, is_admitted
+from models.split.constraints import Relaxed
 from models.split.pairs import Pair
 from models.split.plan import Priced
 from models.split.problem import Constraint, Warehouse
@@ -97,16 +97,20 @@ def build_program(priced: Priced, variation: Variation) -> Program:
         pair
         for pair in priced.pairs
         if (variation.lines is None or pair.line.line_id in variation.lines)
-        and is_admitted(priced.problem, pair, variation.relaxed)
+        and priced.excluded[pair.key].keys() <= variation.relaxed
     )
     program = Program(tuple(sorted({pair.key[1:] for pair in pairs})), pairs)
     _add_columns(program, priced, variation.relaxed)
     _add_demand(program, priced, variation)
     _add_links(program)
+    content: dict[str, list[int]] = {}
+    for i, pair in enumerate(pairs):
+        content.setdefault(pair.warehouse.warehouse_id, []).append(i)
     for warehouse in priced.problem.warehouses:
-        _add_stock(program, warehouse, variation.relaxed)
-        _add_capacity(program, warehouse, variation.relaxed)
-        _add_weight(program, warehouse, variation.relaxed)
+        own = content.get(warehouse.warehouse_id, [])
+        _add_stock(program, warehouse, own, variation.relaxed)
+        _add_capacity(program, warehouse, own, variation.relaxed)
+        _add_weight(program, warehouse, own, variation.relaxed)
     _add_parcels(program, priced, variation)
     return program
 
@@ -148,34 +152,40 @@ def _add_links(program: Program) -> None:
         program.add_row({opened: 1, **dict.fromkeys(columns, -1)}, -_INFINITY, 0)
 
 
-def _add_stock(program: Program, warehouse: Warehouse, relaxed: Relaxed) -> None:
+def _add_stock(
+    program: Program, warehouse: Warehouse, content: list[int], relaxed: Relaxed
+) -> None:
     if Constraint.STOCK in relaxed:
         return
     by_sku: dict[str, list[int]] = {}
-    for i in _in_warehouse(program, warehouse):
+    for i in content:
         by_sku.setdefault(program.pairs[i].line.sku, []).append(program.pieces(i))
     for sku, columns in by_sku.items():
         _add_limit(program, columns, warehouse.stock_of(sku).pieces)
 
 
-def _add_capacity(program: Program, warehouse: Warehouse, relaxed: Relaxed) -> None:
+def _add_capacity(
+    program: Program, warehouse: Warehouse, content: list[int], relaxed: Relaxed
+) -> None:
     if Constraint.CAPACITY in relaxed:
         return
     if warehouse.capacity_parcels is not None:
         own = [i for i, key in enumerate(program.parcels) if key[0] == warehouse.warehouse_id]
         _add_limit(program, own, warehouse.capacity_parcels)
     if warehouse.capacity_pieces is not None:
-        columns = [program.pieces(i) for i in _in_warehouse(program, warehouse)]
+        columns = [program.pieces(i) for i in content]
         _add_limit(program, columns, warehouse.capacity_pieces)
 
 
-def _add_weight(program: Program, warehouse: Warehouse, relaxed: Relaxed) -> None:
+def _add_weight(
+    program: Program, warehouse: Warehouse, content: list[int], relaxed: Relaxed
+) -> None:
     if Constraint.PARCEL_WEIGHT in relaxed:
         return
     for service in warehouse.services:
         own = {
             program.pieces(i): float(program.pairs[i].line.unit_grams)
-            for i in _in_warehouse(program, warehouse)
+            for i in content
             if program.pairs[i].service is service
         }
         limit = service.max_parcel_grams
@@ -198,7 +208,3 @@ def _add_limit(program: Program, columns: Iterable[int], limit: int) -> None:
     row = dict.fromkeys(columns, 1)
     if sum(program.upper[column] for column in row) > limit:
         program.add_row(row, -_INFINITY, limit)
-
-
-def _in_warehouse(program: Program, warehouse: Warehouse) -> list[int]:
-    return [i for i, pair in enumerate(program.pairs) if pair.key[1] == warehouse.warehouse_id]

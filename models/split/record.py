@@ -1,6 +1,7 @@
 """A split decision as JSON facts and back, and its replay.
 
 Floats are kept to the last bit and moments in UTC, so what is read back equals what was written.
+A verdict holds hundreds of candidates: `models.split.columns` writes each name once for all.
 """
 
 from functools import cache
@@ -10,10 +11,14 @@ from pydantic import TypeAdapter
 from models.decide import LoadedModel
 from models.domain import Json
 from models.errors import PlatformError
-from models.split.decide import SplitVerdict, decide_problem, price
+from models.split.columns import pack, unpack
+from models.split.decide import decide_problem, price
 from models.split.pairs import build_pairs
 from models.split.policy import SplitPolicy
 from models.split.problem import Problem
+from models.split.releases import plan_outbound
+from models.split.rules import attach_rules
+from models.split.verdict import SplitVerdict
 from models.split.verify import verify_plan
 
 
@@ -31,12 +36,12 @@ def read_problem_facts(facts: Json) -> Problem:
 def verdict_facts(verdict: SplitVerdict) -> Json:
     """Return a verdict as JSON data; it holds nothing personal."""
     facts: Json = _verdicts().dump_python(verdict, mode="json")
-    return facts
+    return pack(facts)
 
 
 def read_verdict_facts(facts: Json) -> SplitVerdict:
     """Return the verdict that `verdict_facts` wrote."""
-    return _verdicts().validate_python(facts)
+    return _verdicts().validate_python(unpack(facts))
 
 
 def replay(
@@ -61,11 +66,12 @@ def _check_plan(policy: SplitPolicy, problem: Problem, recorded: SplitVerdict) -
     if recorded.plan is None:
         return ()
     lateness = {score.key: score.probability for score in recorded.scores}
+    pairs = attach_rules(build_pairs(problem), recorded.rules)
     try:
-        verify_plan(price(problem, build_pairs(problem), lateness, policy), recorded.plan)
+        verify_plan(price(problem, pairs, lateness, policy), recorded.plan)
     except (PlatformError, KeyError) as error:
         return (f"plan: {error}",)
-    return ()
+    return () if plan_outbound(problem, recorded.plan) == recorded.releases else ("releases",)
 
 
 @cache

@@ -10,23 +10,43 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BaseModel, BeforeValidator, Field
 
 from models.errors import FieldFault, OrderInvalidError
 from models.features import Order
 from models.kind import Kind, load_kind
 from models.order import OrderSchema
-from models.split.problem import Line, Problem, Service, Stock, Warehouse
+from models.split.body import (
+    PostedDestination,
+    PostedLine,
+    PostedOrder,
+    PostedService,
+    PostedWarehouse,
+    PostedWindow,
+)
+from models.split.problem import (
+    Floor,
+    Line,
+    Problem,
+    Service,
+    Stock,
+    WaitingParcel,
+    Warehouse,
+)
 
 _PAIR = "pair."
+# A thousand take seconds and a megabyte of facts.
+MAX_CANDIDATES = 1000
 
 
 def order_schema(kind: Kind) -> OrderSchema:
     """Return the schema of the order that a caller posts: the kind's without the pair fields."""
+    return OrderSchema(order_kind(kind))
+
+
+def order_kind(kind: Kind) -> Kind:
+    """Return the kind as callers see it: without the fields that are computed for each pair."""
     fields = tuple(field for field in kind.request if not field.path.startswith(_PAIR))
-    return OrderSchema(kind.model_copy(update={"request": fields}))
+    return kind.model_copy(update={"request": fields})
 
 
 def read_problem(values: Order) -> Problem:
@@ -40,14 +60,15 @@ def read_problem(values: Order) -> Problem:
     Raises
     ------
     OrderInvalidError
-        When a line, warehouse or service is named twice or there is no line.
+        When a line, warehouse, service, stock or waiting parcel is named twice, there is no line,
+        a forklift is needed for longer than handling takes, or there are too many candidates.
     """
-    body = _Body.model_validate(values)
+    body = PostedOrder.model_validate(values)
     faults = _faults(body)
     if faults:
         raise OrderInvalidError(faults)
-    window = body.delivery_window or _Window()
-    destination = body.destination or _Destination()
+    window = body.delivery_window or PostedWindow()
+    destination = body.destination or PostedDestination()
     return Problem(
         placed_at=_up(body.placed_at),
         channel=body.channel,
@@ -65,106 +86,7 @@ def read_problem(values: Order) -> Problem:
     )
 
 
-def _true(value: object) -> object:
-    return True if value is None else value
-
-
-def _false(value: object) -> object:
-    return False if value is None else value
-
-
-def _zero(value: object) -> object:
-    return 0 if value is None else value
-
-
-def _empty(value: object) -> object:
-    return [] if value is None else value
-
-
-_Yes = Annotated[bool, BeforeValidator(_true)]
-_No = Annotated[bool, BeforeValidator(_false)]
-_Whole = Annotated[int, BeforeValidator(_zero)]
-_Number = Annotated[float, BeforeValidator(_zero)]
-
-
-class _Line(BaseModel):
-    line_id: int
-    sku: str
-    quantity: int
-    unit_weight_kg: _Number = 0.0
-    cold_chain: _No = False
-    dangerous_goods: _No = False
-    bonded_required: _No = False
-
-
-class _Stock(BaseModel):
-    sku: str
-    pieces: int
-    age_days: float | None = None
-    turnover_days: int | None = None
-
-
-class _Service(BaseModel):
-    service_id: str
-    carrier: str
-    cut_off_at: datetime
-    transit_minutes: int
-    base_cost: float
-    cost_per_kg: _Number = 0.0
-    max_parcel_kg: float | None = None
-    carrier_load: float | None = None
-    past_late_rate: float | None = None
-
-
-class _Warehouse(BaseModel):
-    warehouse_id: str
-    country: str | None = None
-    is_bonded: _No = False
-    has_cold_chain: _No = False
-    may_ship_dangerous: _No = False
-    serves_customer: _Yes = True
-    allowed_skus: list[str | None] | None = None
-    excluded_skus: Annotated[list[str | None], BeforeValidator(_empty)] = []
-    capacity_left_parcels: int | None = None
-    capacity_left_pieces: int | None = None
-    backlog_hours: float | None = None
-    handling_minutes: _Whole = 0
-    forklift_load: float | None = None
-    packing_load: float | None = None
-    cold_equipment_load: float | None = None
-    weather_severity: float | None = None
-    distance_km: float | None = None
-    stock: Annotated[list[_Stock], BeforeValidator(_empty)] = []
-    services: Annotated[list[_Service], BeforeValidator(_empty)] = []
-
-
-class _Customer(BaseModel):
-    tier: str | None = None
-
-
-class _Destination(BaseModel):
-    country: str | None = None
-    weather_severity: float | None = None
-
-
-class _Window(BaseModel):
-    earliest_at: datetime | None = None
-    latest_at: datetime | None = None
-
-
-class _Body(BaseModel):
-    placed_at: datetime
-    channel: str | None = None
-    customer: _Customer | None = None
-    destination: _Destination | None = None
-    promised_at: datetime | None = None
-    delivery_window: _Window | None = None
-    max_parcels: int | None = None
-    lines: Annotated[list[_Line], BeforeValidator(_empty)] = Field(default_factory=list)
-    warehouses: Annotated[list[_Warehouse], BeforeValidator(_empty)] = Field(default_factory=list)
-
-
-def _faults(body: _Body) -> tuple[FieldFault, ...]:
+def _faults(body: PostedOrder) -> tuple[FieldFault, ...]:
     faults = [] if body.lines else [FieldFault("/lines", "An order needs at least one line")]
     named: list[tuple[str, list[str]]] = [
         ("/lines", [str(line.line_id) for line in body.lines]),
@@ -173,13 +95,23 @@ def _faults(body: _Body) -> tuple[FieldFault, ...]:
     for index, item in enumerate(body.warehouses):
         named.append((f"/warehouses/{index}/services", [s.service_id for s in item.services]))
         named.append((f"/warehouses/{index}/stock", [stock.sku for stock in item.stock]))
+        named.append((f"/warehouses/{index}/waiting", [str(w.waiting_id) for w in item.waiting]))
+        if item.forklift_minutes > item.handling_minutes:
+            pointer = f"/warehouses/{index}/forklift_minutes"
+            faults.append(FieldFault(pointer, "A part of handling_minutes, so not more than it"))
+    candidates = len(body.lines) * sum(len(item.services) for item in body.warehouses)
+    if candidates > MAX_CANDIDATES:
+        said = (
+            f"{candidates} candidates (line x warehouse x service) where {MAX_CANDIDATES} are most"
+        )
+        faults.append(FieldFault("/warehouses", said))
     for pointer, names in named:
         twice = [name for name, count in Counter(names).items() if count > 1]
         faults.extend(FieldFault(pointer, f"{name} is named twice") for name in twice)
     return tuple(faults)
 
 
-def _line(line: _Line) -> Line:
+def _line(line: PostedLine) -> Line:
     return Line(
         line_id=line.line_id,
         sku=line.sku,
@@ -191,7 +123,7 @@ def _line(line: _Line) -> Line:
     )
 
 
-def _warehouse(item: _Warehouse) -> Warehouse:
+def _warehouse(item: PostedWarehouse) -> Warehouse:
     allowed = item.allowed_skus
     return Warehouse(
         warehouse_id=item.warehouse_id,
@@ -212,16 +144,41 @@ def _warehouse(item: _Warehouse) -> Warehouse:
         weather_severity=item.weather_severity,
         distance_km=item.distance_km,
         stock=tuple(
-            Stock(stock.sku, stock.pieces, stock.age_days, stock.turnover_days)
+            Stock(stock.sku, stock.pieces, stock.age_days, stock.turnover_days, stock.aisle)
             for stock in sorted(item.stock, key=lambda stock: stock.sku)
         ),
         services=tuple(
             _service(service) for service in sorted(item.services, key=lambda s: s.service_id)
         ),
+        floor=_floor(item),
     )
 
 
-def _service(service: _Service) -> Service:
+def _floor(item: PostedWarehouse) -> Floor:
+    return Floor(
+        forklift_minutes=item.forklift_minutes,
+        forklifts_idle_minutes=_idle(item.forklifts_idle_minutes),
+        stations_idle_minutes=_idle(item.stations_idle_minutes),
+        waiting=tuple(
+            WaitingParcel(
+                waiting_id=parcel.waiting_id,
+                cut_off_at=_down(parcel.cut_off_at),
+                packing_minutes=parcel.packing_minutes,
+                forklift_minutes=parcel.forklift_minutes,
+                aisle=parcel.aisle,
+                available_at=_up(parcel.available_at) if parcel.available_at else None,
+            )
+            for parcel in sorted(item.waiting, key=lambda parcel: parcel.waiting_id)
+        ),
+    )
+
+
+def _idle(minutes: list[int | None]) -> tuple[int, ...]:
+    # One that is idle now where nothing is said.
+    return tuple(sorted(minute for minute in minutes if minute is not None)) or (0,)
+
+
+def _service(service: PostedService) -> Service:
     limit = service.max_parcel_kg
     return Service(
         service_id=service.service_id,

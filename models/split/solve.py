@@ -89,7 +89,9 @@ class Planner:
     def solve(
         self, priced: Priced, variation: Variation | None = None, *, break_ties: bool = False
     ) -> Solution:
-        """Find the cheapest plan; see `solve`."""
+        """Find the cheapest plan; see `solve`. Once the clock struck, no other search begins."""
+        if self.is_timed_out:
+            return Solution(Status.TIME_LIMIT, None, None, None)
         solution = solve(priced, self._limits, variation, break_ties=break_ties)
         self.is_timed_out = self.is_timed_out or solution.status is Status.TIME_LIMIT
         return solution

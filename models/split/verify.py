@@ -8,12 +8,12 @@ from models.split.constraints import PREDICATES, Relaxed
 from models.split.errors import PlanInvalidError
 from models.split.pairs import PairKey
 from models.split.plan import Plan, Priced, Quantities, build_plan
-from models.split.problem import Constraint, Warehouse
+from models.split.problem import Constraint, ConstraintName, Warehouse, rule_constraint
 
 
 def violations(
     priced: Priced, quantities: Quantities, relaxed: Relaxed = frozenset()
-) -> tuple[Constraint, ...]:
+) -> tuple[ConstraintName, ...]:
     """Return the hard constraints that the quantities break, each once, in their order.
 
     Parameters
@@ -24,10 +24,11 @@ def violations(
         Constraints that are not looked at.
     """
     used = {key: pieces for key, pieces in quantities.items() if pieces > 0}
+    chosen = [pair for pair in priced.pairs if pair.key in used]
+    rules = sorted({rule_constraint(hit.id) for pair in chosen for hit in pair.rules})
     broken = {
         constraint
-        for pair in priced.pairs
-        if pair.key in used
+        for pair in chosen
         for constraint, predicate in PREDICATES.items()
         if predicate(priced.problem, pair) is not None
     }
@@ -38,7 +39,8 @@ def violations(
     }
     if len({key[1:] for key in used}) > priced.max_parcels:
         broken.add(Constraint.MAX_PARCELS)
-    return tuple(c for c in Constraint if c in broken and c not in relaxed)
+    found = [*(constraint for constraint in Constraint if constraint in broken), *rules]
+    return tuple(constraint for constraint in found if constraint not in relaxed)
 
 
 def verify_plan(priced: Priced, plan: Plan) -> None:

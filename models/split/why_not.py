@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from models.domain import JsonScalar, Text
-from models.split.constraints import TITLES, exclusions
+from models.finding import Finding, build_finding
+from models.split.constraints import list_titles, relaxable
 from models.split.difference import Difference, compare, say_difference
-from models.split.finding import Finding, build_finding
 from models.split.pairs import Pair, PairKey
 from models.split.plan import Plan, Priced, build_plan
-from models.split.problem import RELAXABLE, Constraint, Warehouse
+from models.split.problem import Constraint, ConstraintName, Warehouse
 from models.split.program import Variation
 from models.split.solve import Planner, Status
 from models.split.verify import violations
 
 Groups = Mapping[str, float]
+# Of one candidate among hundreds; a warehouse's answer has all.
+_STRONGEST = 3
 
 
 class Standing(StrEnum):
@@ -61,7 +63,7 @@ class WhyNot:
     warehouse_id: str
     standing: Standing
     exclusions: tuple[Finding, ...]
-    blocked_by: tuple[Constraint, ...]
+    blocked_by: tuple[ConstraintName, ...]
     plan: Plan | None
     difference: Difference | None
     groups: tuple[GroupDifference, ...]
@@ -79,7 +81,8 @@ class CandidateStanding:
     difference
         What moving the line there, as far as its stock goes, would change; None unless dearer.
     groups
-        SHAP difference to the candidate that the line uses most, strongest first.
+        The strongest of the SHAP differences to the candidate that the line uses most, strongest
+        first; all follow from the scores.
     """
 
     line_id: int
@@ -89,7 +92,7 @@ class CandidateStanding:
     quantity: int
     late_probability: float
     exclusions: tuple[Finding, ...]
-    blocked_by: tuple[Constraint, ...]
+    blocked_by: tuple[ConstraintName, ...]
     difference: Difference | None
     groups: tuple[GroupDifference, ...]
 
@@ -138,7 +141,7 @@ def _warehouse(
 ) -> WhyNot:
     name = warehouse.warehouse_id
     pairs = [pair for pair in priced.pairs if pair.key[1] == name]
-    found = [exclusions(priced.problem, pair) for pair in pairs]
+    found = [tuple(priced.excluded[pair.key].values()) for pair in pairs]
     if all(found):
         finding = _excluded(name, found)
         return _why(name, Standing.EXCLUDED, _once(found), (), finding)
@@ -174,7 +177,7 @@ def _why(
     name: str,
     standing: Standing,
     found: tuple[Finding, ...],
-    blocked_by: tuple[Constraint, ...],
+    blocked_by: tuple[ConstraintName, ...],
     finding: Finding,
 ) -> WhyNot:
     return WhyNot(name, standing, found, blocked_by, None, None, (), finding)
@@ -202,29 +205,25 @@ def _excluded(name: str, found: list[tuple[Finding, ...]]) -> Finding:
     )
 
 
-def _blockers(priced: Priced, planner: Planner, name: str) -> tuple[Constraint, ...]:
-    def is_freed(constraint: Constraint) -> bool:
+def _blockers(priced: Priced, planner: Planner, name: str) -> tuple[ConstraintName, ...]:
+    def is_freed(constraint: ConstraintName) -> bool:
         # With one parcel more, a piece of any plan can move to a warehouse that is not excluded.
-        if constraint is Constraint.MAX_PARCELS:
+        if constraint == Constraint.MAX_PARCELS:
             return True
         variation = Variation(relaxed=frozenset({constraint}), forced_warehouse=name)
         return planner.solve(priced, variation).plan is not None
 
-    return tuple(constraint for constraint in RELAXABLE if is_freed(constraint))
+    return tuple(constraint for constraint in relaxable(priced.pairs) if is_freed(constraint))
 
 
-def _blocked(name: str, blocked_by: tuple[Constraint, ...]) -> Finding:
+def _blocked(name: str, blocked_by: tuple[ConstraintName, ...]) -> Finding:
     return build_finding(
         "BLOCKED",
         Text(
             "{warehouse}:加入该仓将违反{constraints_zh}",
             "{warehouse}: a plan that includes it would break one of: {constraints_en}",
         ),
-        {
-            "warehouse": name,
-            "constraints_zh": "、".join(TITLES[constraint].zh for constraint in blocked_by),
-            "constraints_en": ", ".join(TITLES[constraint].en for constraint in blocked_by),
-        },
+        {"warehouse": name, **list_titles(blocked_by)},
     )
 
 
@@ -266,9 +265,9 @@ def _groups(used: PairKey, other: PairKey, explained: Explained) -> tuple[GroupD
 def _candidate(
     priced: Priced, chosen: Plan | None, explained: Explained, pair: Pair
 ) -> CandidateStanding:
-    found = exclusions(priced.problem, pair)
+    found = tuple(priced.excluded[pair.key].values())
     quantity = 0 if chosen is None else chosen.quantities().get(pair.key, 0)
-    blocked_by: tuple[Constraint, ...] = ()
+    blocked_by: tuple[ConstraintName, ...] = ()
     difference: Difference | None = None
     groups: tuple[GroupDifference, ...] = ()
     if quantity:
@@ -282,7 +281,8 @@ def _candidate(
         blocked_by = violations(priced, moved)
         standing = Standing.BLOCKED if blocked_by else Standing.DEARER
         difference = None if blocked_by else compare(chosen, build_plan(priced, moved))
-        groups = _groups(_main_candidate(chosen, pair.line.line_id), pair.key, explained)
+        every = _groups(_main_candidate(chosen, pair.line.line_id), pair.key, explained)
+        groups = every[:_STRONGEST]
     return CandidateStanding(
         *pair.key,
         standing=standing,

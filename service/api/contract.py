@@ -10,7 +10,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.chain_schemas import CHAIN_DOCUMENTED
+from service.api.outside_schemas import OUTSIDE_DOCUMENTED
+from service.api.reference_schemas import REFERENCE_DOCUMENTED
 from service.api.schemas import DOCUMENTED, ProblemDocument
+from service.api.split_schemas import SPLIT_DOCUMENTED
 from service.problems import MEDIA_TYPE
 
 Responses = dict[int | str, dict[str, Any]]
@@ -34,9 +38,18 @@ def reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": _REFERENCES.format(model=model.__name__)}
 
 
-def answers(model: type[BaseModel], description: str, status: int = 200) -> Responses:
-    """Describe a JSON answer."""
-    content = {"application/json": {"schema": reference(model)}}
+def answers(
+    model: type[BaseModel],
+    description: str,
+    status: int = 200,
+    *,
+    others: tuple[type[BaseModel], ...] = (),
+) -> Responses:
+    """Describe a JSON answer; `others` are its shapes where no trained model decides."""
+    schema: dict[str, Any] = reference(model)
+    if others:
+        schema = {"anyOf": [schema, *map(reference, others)]}
+    content = {"application/json": {"schema": schema}}
     return {status: {"description": description, "content": content}}
 
 
@@ -57,10 +70,12 @@ def refusals(*statuses: int) -> Responses:
     return {status: _refusal(status) for status in (*statuses, 500, 503)}
 
 
-def body(media_type: str, schema: dict[str, Any], example: object) -> dict[str, Any]:
+def body(
+    media_type: str, schema: dict[str, Any], example: object, *, is_required: bool = True
+) -> dict[str, Any]:
     """Describe a request body that a route reads by itself."""
     content = {media_type: {"schema": schema, "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": is_required, "content": content}}
 
 
 def build_openapi(app: FastAPI) -> dict[str, Any]:
@@ -73,8 +88,11 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
         tags=app.openapi_tags,
     )
+    documented: list[type[BaseModel]] = [*DOCUMENTED, *CHAIN_DOCUMENTED]
+    documented += [*REFERENCE_DOCUMENTED, *SPLIT_DOCUMENTED, *OUTSIDE_DOCUMENTED]
     _, definitions = models_json_schema(
-        [(model, "serialization") for model in DOCUMENTED], ref_template=_REFERENCES
+        [(model, "serialization") for model in documented],
+        ref_template=_REFERENCES,
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(definitions["$defs"])

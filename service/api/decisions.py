@@ -14,13 +14,16 @@ from service.answers import JsonObject
 from service.api import schemas
 from service.api.access import AnswerLanguage, IdempotencyKey, OpenPlatform, allow
 from service.api.contract import Responses, answers, body, refusals
+from service.api.outside_schemas import OutsideDecision
 from service.api.replies import json_reply
+from service.api.split_schemas import SplitDecision
 from service.auth import Action, Principal
 from service.bodies import JSON, NDJSON, read_body
 from service.errors import BodyTooLargeError
 from service.problems import build_problem
-from service.usecases.decide import Ask, Line, decide_lines, decide_one
+from service.usecases.decide import Ask, Line
 from service.usecases.records import check_idempotency_key
+from service.usecases.split import chunk_lines, decide_any, decide_any_lines
 from service.wiring import Platform
 
 router = APIRouter(prefix="/v1/decisions", tags=["decisions"])
@@ -42,7 +45,9 @@ _BATCH_ANSWER: Responses = {
     "/{kind}",
     response_class=Response,
     responses={
-        **answers(schemas.Decision, "The decision, recorded."),
+        **answers(
+            schemas.Decision, "The decision, recorded.", others=(SplitDecision, OutsideDecision)
+        ),
         **refusals(400, 401, 403, 404, 409, 413, 415, 422),
     },
     openapi_extra=body("application/json", _ANY_ORDER, {"order_id": "A-1001"}),
@@ -57,10 +62,10 @@ async def decide(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Decide one order: the body is the order itself."""
-    await run_in_threadpool(platform.live.get, kind)
+    await run_in_threadpool(platform.live.get_kind, kind)
     order = await read_body(request, JSON, platform.settings.max_body_bytes)
     ask = Ask(kind, caller.id, f"POST /v1/decisions/{kind}", language)
-    answer = await run_in_threadpool(decide_one, platform, ask, Line(order, idempotency_key))
+    answer = await run_in_threadpool(decide_any, platform, ask, Line(order, idempotency_key))
     return json_reply(answer, language=language)
 
 
@@ -81,7 +86,7 @@ async def decide_batch(
 ) -> Response:
     """Decide one order a line; a line that cannot be decided is answered with its problem."""
     check_idempotency_key(idempotency_key)
-    await run_in_threadpool(platform.live.get, kind)
+    await run_in_threadpool(platform.live.get_kind, kind)
     batch = await read_body(request, NDJSON, platform.settings.max_batch_bytes)
     bodies = batch.removesuffix(b"\n").split(b"\n") if batch else []
     most = platform.settings.max_batch_lines
@@ -102,7 +107,8 @@ def _decide_chunks(
     platform: Platform, ask: Ask, lines: list[Line], instance: str
 ) -> Iterator[bytes]:
     waiting = iter(lines)
-    while chunk := list(islice(waiting, platform.settings.batch_chunk_lines)):
+    most = chunk_lines(ask.kind, platform.settings.batch_chunk_lines)
+    while chunk := list(islice(waiting, most)):
         yield b"".join(
             orjson.dumps(answer) + b"\n" for answer in _decide_chunk(platform, ask, chunk, instance)
         )
@@ -127,7 +133,7 @@ def _decide_short(
     platform: Platform, ask: Ask, lines: list[Line]
 ) -> list[JsonObject | PlatformError]:
     try:
-        return decide_lines(platform, ask, lines)
+        return decide_any_lines(platform, ask, lines)
     except PlatformError as error:
         # The status line has left already, so each line says why it was not decided.
         return [error] * len(lines)

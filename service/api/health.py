@@ -85,7 +85,8 @@ def _check_models(platform: Platform) -> str:
     if not published:
         raise NoLiveModelError("no model is live")
     for kind in published:
-        platform.live.get(kind)
+        # Without its tables a kind cannot decide either.
+        platform.references.lookups(platform.live.get_kind(kind))
     return f"live: {', '.join(published)}"
 
 

@@ -76,6 +76,7 @@ def _describe(platform: Platform, name: str) -> JsonObject:
             for feature in kind.features
         ],
         **_live(publication),
+        "node": _node(kind),
         "examples": [
             {
                 "name": example.name,
@@ -89,7 +90,7 @@ def _describe(platform: Platform, name: str) -> JsonObject:
 
 def _find_kind(platform: Platform, name: str, publication: Publication | None) -> Kind:
     if publication is not None:
-        return platform.shelf.load(publication.model, publication.policy).kind
+        return platform.shelf.load_kind(publication.model, publication.policy)
     if name in built_in_names():
         return built_in_kind(name)
     if name == SPLIT:
@@ -115,6 +116,20 @@ def _live(publication: Publication | None) -> JsonObject:
             "run_id": model.run_id,
         },
         "policy": {"name": policy.name, "version": policy.version, "digest": policy.digest},
+    }
+
+
+def _node(kind: Kind) -> Json:
+    """Return who answers when it is an outside node; where it stands is the operator's affair."""
+    node = kind.node
+    if node is None:
+        return None
+    marks: list[Json] = [*node.marks]
+    return {
+        "model": node.model,
+        "version": node.version,
+        "marks": marks,
+        "explains": node.explains,
     }
 
 

@@ -12,12 +12,16 @@ from models.errors import FieldFault
 from service.api import schemas
 from service.api.access import AnswerLanguage, IdempotencyKey, OpenPlatform, allow
 from service.api.contract import answers, body, bytes_answer, reference, refusals, text_answer
+from service.api.outside_schemas import OutsideDecisionRead
+from service.api.reference_schemas import ReplayRequest
 from service.api.replies import bytes_reply, json_reply, text_reply
+from service.api.split_schemas import SplitDecisionRead
 from service.auth import Action, Principal
 from service.bodies import JSON, parse_body, read_body
 from service.errors import RequestInvalidError
 from service.usecases import search
 from service.usecases.amend import override_decision, report_outcome
+from service.usecases.as_of import OtherLists, replay_as_of
 from service.usecases.read import read_decision
 from service.usecases.records import build_idempotency, check_idempotency_key, find_decision
 from service.usecases.replay import replay_decision
@@ -32,6 +36,7 @@ ProofReader = Annotated[Principal, Depends(allow(Action.READ_PROOF))]
 FactsReader = Annotated[Principal, Depends(allow(Action.READ_FACTS))]
 _OVERRIDE_EXAMPLE = {"outcome": "accept", "reason_code": "STOCK_ARRIVED", "comment": ""}
 _OUTCOME_EXAMPLE = {"label": "delivered_on_time", "observed_at": "2026-03-20T09:00:00Z"}
+_REPLAY_EXAMPLE = {"as_of": "2026-02-01T00:00:00Z"}
 _WRITE_REFUSALS = (400, 401, 403, 404, 409, 413, 415, 422)
 
 
@@ -77,7 +82,11 @@ def search_decisions(
     "/{decision_id}",
     response_class=Response,
     responses={
-        **answers(schemas.DecisionRead, "The decision, and what was said of it later."),
+        **answers(
+            schemas.DecisionRead,
+            "The decision, and what was said of it later.",
+            others=(SplitDecisionRead, OutsideDecisionRead),
+        ),
         **refusals(401, 403, 404, 422),
     },
 )
@@ -163,12 +172,22 @@ async def outcome(
     response_class=Response,
     responses={
         **answers(schemas.Replay, "The decision, and what it would be now."),
-        **refusals(401, 403, 404, 422),
+        **refusals(400, 401, 403, 404, 409, 413, 415, 422),
     },
+    openapi_extra=body(
+        "application/json", reference(ReplayRequest), _REPLAY_EXAMPLE, is_required=False
+    ),
 )
-def replay(decision_id: str, platform: OpenPlatform, _replayer: Replayer) -> Response:
-    """Decide it again from its record and compare every value."""
-    return json_reply(replay_decision(platform, decision_id))
+async def replay(
+    decision_id: str, request: Request, platform: OpenPlatform, _replayer: Replayer
+) -> Response:
+    """Decide it again from its record and compare every value, or ask other reference tables."""
+    content = await read_body(request, JSON, platform.settings.max_body_bytes)
+    form = parse_body(ReplayRequest, content) if content else ReplayRequest()
+    lists = OtherLists(form.as_of, form.references)
+    if lists:
+        return json_reply(await run_in_threadpool(replay_as_of, platform, decision_id, lists))
+    return json_reply(await run_in_threadpool(replay_decision, platform, decision_id))
 
 
 @router.get(

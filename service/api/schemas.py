@@ -259,7 +259,10 @@ class ReferencesAsked(BaseModel):
 
 
 class Replay(BaseModel):
-    """A decision and what it would be now; `references` where other tables were asked."""
+    """A decision and what it would be now.
+
+    `references` where other tables were asked; `note` says what was not done again.
+    """
 
     match: bool
     differences: list[Difference]
@@ -267,6 +270,7 @@ class Replay(BaseModel):
     recorded: dict[str, JsonValue]
     replayed: dict[str, JsonValue]
     references: list[ReferencesAsked] | None = None
+    note: str | None = None
 
 
 class Words(BaseModel):
@@ -303,6 +307,15 @@ class Example(BaseModel):
     order: dict[str, JsonValue]
 
 
+class ServingNode(BaseModel):
+    """The outside node that serves a kind; without a version the node chooses."""
+
+    model: str
+    version: str | None
+    marks: list[str]
+    explains: bool
+
+
 class Kind(BaseModel):
     """What can be decided; `model` and `policy` are null when none is live."""
 
@@ -315,6 +328,7 @@ class Kind(BaseModel):
     features: list[Feature]
     model: Model | None
     policy: Policy | None
+    node: ServingNode | None
     examples: list[Example]
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from service.cli import decide, demo, key, replay, serve, train, verify
+from service.cli import decide, demo, key, outside, reference, replay, serve, train, verify
 
 application = typer.Typer(
     name="candor",
@@ -18,3 +18,5 @@ application.command("verify")(verify.verify)
 application.command("replay")(replay.replay)
 application.command("demo")(demo.demo)
 application.add_typer(key.commands, name="key")
+application.add_typer(outside.commands, name="outside")
+application.add_typer(reference.commands, name="reference")

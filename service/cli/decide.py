@@ -9,8 +9,9 @@ from service.answers import JsonObject
 from service.cli.options import ACTOR, JsonOption, VarOption, load_settings
 from service.cli.output import print_json, reported_errors, say
 from service.language import text_language
-from service.usecases.decide import Ask, Line, decide_one
+from service.usecases.decide import Ask, Line
 from service.usecases.records import read_object
+from service.usecases.split import decide_any
 from service.wiring import open_platform
 
 
@@ -26,7 +27,7 @@ def decide(
         settings = load_settings(var)
         ask = Ask(kind, ACTOR, "cli", text_language(lang or settings.language))
         with open_platform(settings) as platform:
-            answer = decide_one(platform, ask, Line(file.read_bytes()))
+            answer = decide_any(platform, ask, Line(file.read_bytes()))
         if as_json:
             print_json(answer)
         else:
@@ -39,8 +40,19 @@ def print_decision(answer: JsonObject) -> None:
     say(f"outcome     {answer['outcome']}")
     say(f"confidence  {answer['confidence']:.4f}")
     say(f"model       {model['name']} version {model['version']}, {model['bundle']}")
+    print_plan(answer)
     print_reasons(answer)
     say(f"recorded    leaf {read_object(answer['receipt'])['leaf_index']}, {answer['decision_id']}")
+
+
+def print_plan(answer: JsonObject) -> None:
+    """Print where a split ships each order line from; nothing for other decisions."""
+    plan = answer.get("plan")
+    for line in map(read_object, plan if isinstance(plan, list) else []):
+        say(
+            f"plan        {line['quantity']} x {line['sku']} from {line['warehouse_id']} by "
+            f"{line['service_id']}, to be shipped by {line['ship_by']}"
+        )
 
 
 def print_reasons(answer: JsonObject) -> None:

@@ -1,7 +1,8 @@
 """`candor demo`: the whole path once, through the real service, shown and checked.
 
 It trains what is not live, starts the service, posts an example, prints the decision, verifies its
-receipt offline and replays it. With `--keep-running` it then shows where everything is, with
+receipt offline and replays it; then it sends one order through admission, risk and split, and shows
+the plan and the plans not taken. With `--keep-running` it then shows where everything is, with
 MLflow's pages beside it, until Ctrl-C.
 """
 
@@ -21,6 +22,7 @@ import typer
 
 from audit.receipt import verify_receipt
 from models.domain import Json
+from service.answers import JsonObject
 from service.auth import Role
 from service.cli.child import Child, find_free_port, running, wait_until
 from service.cli.client import Client
@@ -28,14 +30,17 @@ from service.cli.decide import print_decision, print_reasons
 from service.cli.options import ACTOR, VarOption, load_settings
 from service.cli.output import reported_errors, say, warn, working
 from service.errors import DemoFailedError
+from service.live import SPLIT
 from service.settings import Settings
+from service.usecases.chain import CHAIN
 from service.usecases.keys import create_key
 from service.usecases.records import read_object
 from service.wiring import Platform, open_platform
 
-TRAINED_KINDS: Final = ("admission", "risk")
+TRAINED_KINDS: Final = CHAIN
 EXAMPLE_KIND: Final = "admission"
 EXAMPLE: Final = "cross-border-rejected"
+CHAIN_EXAMPLE: Final = "shipped-in-two-parcels"
 _READY_SECONDS: Final = 60.0
 _WATCH_SECONDS: Final = 0.5
 _PRIVATE: Final = 0o600
@@ -67,8 +72,9 @@ def demo(
             port = settings.port if keep_running else find_free_port(host)
         client = Client(host, port)
         service = stack.enter_context(_service(settings, client))
-        # 3. One decision, shown and checked.
+        # 3. One decision, and one order from admission to split, shown and checked.
         _show(client, keys)
+        _show_chain(client, keys)
         if keep_running:
             # 4. More decisions to look at, and MLflow's pages.
             _send_examples(client, keys)
@@ -155,31 +161,66 @@ def _mlflow(settings: Settings) -> Iterator[Child]:
 
 
 def _show(client: Client, keys: dict[Role, str]) -> None:
-    decision = client.post(
-        f"/v1/decisions/{EXAMPLE_KIND}", keys[Role.OMS], _example(client, keys, EXAMPLE)
-    )
-    path = f"/v1/decisions/{quote(str(decision['decision_id']))}"
+    kind = client.get(f"/v1/kinds/{EXAMPLE_KIND}", keys[Role.OMS])
+    order = _example(kind["examples"], EXAMPLE)
+    decision = client.post(f"/v1/decisions/{EXAMPLE_KIND}", keys[Role.OMS], order)
+    path = _path(decision)
     print_decision(decision)
     say()
     print_reasons(client.get(path, keys[Role.OMS], "en"))
     say()
+    _check(client, keys, decision)
+
+
+def _show_chain(client: Client, keys: dict[Role, str]) -> None:
+    known = read_object(client.get("/v1/kinds", keys[Role.OMS])["chain"])
+    order = _example(known["examples"], CHAIN_EXAMPLE)
+    chain = client.post("/v1/orders/decide", keys[Role.OMS], order)
+    say()
+    stopped = "" if chain["stopped_at"] is None else f", stopped at {chain['stopped_at']}"
+    say(f"one order through {', '.join(CHAIN)}: {chain['outcome']}{stopped}")
+    decisions = chain["decisions"]
+    for decision in map(read_object, decisions if isinstance(decisions, list) else []):
+        say()
+        say(f"kind        {decision['kind']}")
+        if decision["kind"] == SPLIT:
+            print_decision(decision)
+            _print_not_taken(decision)
+        else:
+            say(f"outcome     {decision['outcome']}")
+            say(f"summary     {decision['summary']}")
+        _check(client, keys, decision)
+
+
+def _print_not_taken(decision: JsonObject) -> None:
+    for title, name in (("not taken", "alternatives"), ("why not", "why_not")):
+        found = decision[name]
+        for one in map(read_object, found if isinstance(found, list) else []):
+            # Candidates are many; the warehouses' reasons and the other plans are what people ask.
+            if one.get("line_id") is None:
+                say(f"{title:<11} {one['text']}")
+
+
+def _path(decision: JsonObject) -> str:
+    return f"/v1/decisions/{quote(str(decision['decision_id']))}"
+
+
+def _check(client: Client, keys: dict[Role, str], decision: JsonObject) -> None:
     receipt = read_object(decision["receipt"])
     vkey = client.get_text("/v1/log/key").strip()
     checkpoint = verify_receipt(str(receipt["proof"]), b64decode(str(receipt["leaf"])), vkey)
     say(f"proof verified: leaf {receipt['leaf_index']} of {checkpoint.tree_size}, signed by {vkey}")
-    replayed = client.post(f"{path}/replay", keys[Role.AUDITOR])
+    replayed = client.post(f"{_path(decision)}/replay", keys[Role.AUDITOR])
     if replayed["match"] is not True:
         raise DemoFailedError(f"the replay differs: {replayed['differences']}")
     say("replay identical")
 
 
-def _example(client: Client, keys: dict[Role, str], name: str) -> Json:
-    kind = client.get(f"/v1/kinds/{EXAMPLE_KIND}", keys[Role.OMS])
-    examples = kind["examples"]
+def _example(examples: Json, name: str) -> Json:
     for example in map(read_object, examples if isinstance(examples, list) else []):
         if example["name"] == name:
             return example["order"]
-    raise DemoFailedError(f"the kind {EXAMPLE_KIND} has no example {name}")
+    raise DemoFailedError(f"there is no example {name}")
 
 
 def _send_examples(client: Client, keys: dict[Role, str]) -> None:

@@ -1,36 +1,97 @@
 """`candor replay`: recorded decisions decided again, compared bit for bit."""
 
+from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from service.answers import JsonObject
 from service.cli.options import JsonOption, SeedOption, VarOption, load_settings, require_store
 from service.cli.output import FAILED, print_json, progress_bar, reported_errors, say
+from service.usecases.as_of import OtherLists, replay_as_of, replay_record_as_of
 from service.usecases.records import read_object
-from service.usecases.replay import replay_sample
+from service.usecases.replay import replay_decision, replay_record, replay_sample
 from service.wiring import open_platform
 
 
+def _parse_moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter("not a time like 2026-02-01T00:00:00Z") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def replay(
+    decision_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One decision; else a sample.")
+    ] = None,
+    *,
     sample: Annotated[int, typer.Option(min=1, help="How many decisions, evenly drawn.")] = 1000,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=_parse_moment,
+            metavar="TIME",
+            help="Ask the reference tables in force then; UTC unless it says otherwise.",
+        ),
+    ] = None,
     seed: SeedOption = 1,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
+    as_json: JsonOption = False,
     var: VarOption = None,
 ) -> None:
-    """Replay a sample of decisions; exit 1 when one comes out otherwise."""
+    """Replay one decision or a sample; exit 1 when something comes out otherwise."""
+    lists = OtherLists(as_of)
     with reported_errors():
         settings = load_settings(var)
         require_store(settings)
-        with open_platform(settings) as platform, progress_bar() as advance:
-            result = replay_sample(
-                platform, sample, seed, lambda done, total: advance("replay", done / total)
-            )
-    differences = result["differences"]
+        with open_platform(settings) as platform:
+            if decision_id is not None:
+                one = (
+                    replay_as_of(platform, decision_id, lists)
+                    if lists
+                    else replay_decision(platform, decision_id)
+                )
+                _finish_one(one, as_json=as_json)
+                return
+            replay_one = partial(replay_record_as_of, lists=lists) if lists else replay_record
+            with progress_bar() as advance:
+                result = replay_sample(
+                    platform,
+                    sample,
+                    seed,
+                    lambda done, total: advance("replay", done / total),
+                    replay_one,
+                )
+    _finish_sample(result, as_json=as_json)
+
+
+def _finish_one(result: JsonObject, *, as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+    else:
+        recorded, replayed = read_object(result["recorded"]), read_object(result["replayed"])
+        say(f"recorded  {recorded['outcome']}")
+        say(f"replayed  {replayed['outcome']}")
+        say("identical" if result["match"] else str(result["cause"]))
+        for difference in _objects(result["differences"]):
+            before, after = difference["recorded"], difference["replayed"]
+            say(f"  {difference['path']}: {before} was recorded, {after} replays")
+    if not result["match"]:
+        raise typer.Exit(FAILED)
+
+
+def _finish_sample(result: JsonObject, *, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
         say(f"{result['replayed']} replayed, {result['identical']} identical")
-        for difference in map(read_object, differences if isinstance(differences, list) else []):
+        for difference in _objects(result["differences"]):
             say(f"  {difference['decision_id']} {difference['path']}: {difference['cause']}")
     if result["replayed"] != result["identical"]:
         raise typer.Exit(FAILED)
+
+
+def _objects(value: object) -> list[JsonObject]:
+    return [read_object(item) for item in value] if isinstance(value, list) else []

@@ -3,24 +3,27 @@
 Both are new entries about the decision; the decision itself never changes. Free text is sealed.
 """
 
-import os
 from base64 import b64encode
 from datetime import UTC, datetime
 
 from audit.canonical import facts_json
-from audit.facts import parse_decision
 from audit.log import Appended
 from audit.records import Entry, EntryType, Idempotency, format_time
 from audit.store import Record
+from audit.versions import parse_versions
 from models.domain import Json
 from models.errors import FieldFault
 from service.answers import JsonObject
 from service.errors import RequestInvalidError
+from service.usecases.correct import record_outcome
 from service.usecases.read import describe_amendment
-from service.usecases.records import find_decision, new_id, open_personal
+from service.usecases.records import (
+    build_nonce,
+    find_decision,
+    new_id,
+    open_personal,
+)
 from service.wiring import Platform
-
-_NONCE_BYTES = 32
 
 
 def override_decision(
@@ -58,15 +61,15 @@ def override_decision(
         When it was not recorded.
     """
     record = find_decision(platform, decision_id)
-    decided = parse_decision(record.facts or b"null")
-    outcomes = platform.shelf.load(decided.model, decided.policy).kind.outcomes
+    decided = parse_versions(record.facts or b"null")
+    outcomes = platform.shelf.load_kind(decided.model, decided.policy).outcomes
     codes = [outcomes.favourable.code, outcomes.review.code, outcomes.adverse.code]
     if outcome not in codes:
         fault = FieldFault("/outcome", f"not one of {', '.join(codes)}")
         raise RequestInvalidError((fault,))
     said: dict[str, Json] = {"outcome": outcome, "reason_code": reason_code}
     sealed: dict[str, Json] = {"comment": comment}
-    return _amend(
+    entry = _entry(
         platform,
         record,
         EntryType.OVERRIDE,
@@ -75,6 +78,7 @@ def override_decision(
         sealed=sealed,
         idempotency=idempotency,
     )
+    return _describe(platform, platform.writer.record_one(entry))
 
 
 def report_outcome(
@@ -87,12 +91,13 @@ def report_outcome(
     details: Json,
     idempotency: Idempotency | None,
 ) -> JsonObject:
-    """Record what really happened to an order.
+    """Record what really happened to an order, and correct the working error rates by it.
 
     Parameters
     ----------
     label
-        What happened, in the caller's words.
+        What happened, in the caller's words. The kind's outcome codes, ``adverse`` and
+        ``favourable`` name a true label; any other word corrects nothing.
     observed_at
         Aware time.
     details
@@ -111,7 +116,7 @@ def report_outcome(
         "observed_at": format_time(observed_at.astimezone(UTC)),
     }
     sealed: dict[str, Json] = {"details": details}
-    return _amend(
+    entry = _entry(
         platform,
         record,
         EntryType.OUTCOME,
@@ -120,9 +125,10 @@ def report_outcome(
         sealed=sealed,
         idempotency=idempotency,
     )
+    return _describe(platform, record_outcome(platform, record, label, entry))
 
 
-def _amend(
+def _entry(
     platform: Platform,
     decision: Record,
     entry_type: EntryType,
@@ -131,10 +137,10 @@ def _amend(
     said: dict[str, Json],
     sealed: dict[str, Json],
     idempotency: Idempotency | None,
-) -> JsonObject:
+) -> Entry:
     personal = open_personal(platform, decision)
-    kind = parse_decision(decision.facts or b"null").kind
-    entry = Entry(
+    kind = parse_versions(decision.facts or b"null").kind
+    return Entry(
         entry_id=new_id(),
         entry_type=entry_type,
         recorded_at=platform.now(),
@@ -146,12 +152,6 @@ def _amend(
         about=decision.entry_id,
         idempotency=idempotency,
     )
-    return _describe(platform, platform.writer.record_one(entry))
-
-
-def build_nonce() -> dict[str, Json]:
-    """Return the fields that every facts part begins with."""
-    return {"version": 1, "nonce": b64encode(os.urandom(_NONCE_BYTES)).decode("ascii")}
 
 
 def _describe(platform: Platform, appended: Appended) -> JsonObject:

@@ -19,6 +19,7 @@ from models.decide import LoadedModel, build_case, decide_cases
 from models.decision import Decision
 from models.errors import FieldFault, OrderInvalidError
 from models.features import OrderValue
+from models.kind import Kind
 from models.order import ParsedOrder
 from service.adaptation import basis_of
 from service.wiring import Platform
@@ -87,10 +88,7 @@ def read_case(
     """
     order = model.schema.parse(body) if order is None else order
     kind = model.kind
-    order_id = value_at(order.values, kind.order_id)
-    if order_id is None:
-        pointer = "/" + kind.order_id.replace(".", "/")
-        raise OrderInvalidError((FieldFault(pointer, "an order needs its id"),))
+    order_id, subject_id = read_ids(kind, order)
     lookups = platform.references.lookups(kind) if kind.lookups else None
     rates = platform.adaptation.rates(basis_of(model))
     return OrderCase(
@@ -98,8 +96,23 @@ def read_case(
         model=model,
         case=build_case(model, order, lookups, rates),
         order_id=order_id,
-        subject_id=None if kind.subject_id is None else value_at(order.values, kind.subject_id),
+        subject_id=subject_id,
     )
+
+
+def read_ids(kind: Kind, order: ParsedOrder) -> tuple[str, str | None]:
+    """Return the caller's identifiers of order and customer.
+
+    Raises
+    ------
+    OrderInvalidError
+        When the order has no id.
+    """
+    order_id = value_at(order.values, kind.order_id)
+    if order_id is None:
+        pointer = "/" + kind.order_id.replace(".", "/")
+        raise OrderInvalidError((FieldFault(pointer, "an order needs its id"),))
+    return order_id, None if kind.subject_id is None else value_at(order.values, kind.subject_id)
 
 
 def read_counts(platform: Platform, orders: Sequence[OrderCase]) -> Counts:
@@ -172,7 +185,8 @@ def build_draft(
     RecordVoidError, RecordMalformedError
         When it could not be recorded.
     """
-    entry = build_decision_entry(decision, identify(order, place), order.body, place.idempotency)
+    identity = identify(order.order_id, order.subject_id, place)
+    entry = build_decision_entry(decision, identity, order.body, place.idempotency)
     keys = order.counter_keys()
     if not keys:
         return entry
@@ -185,13 +199,13 @@ def build_draft(
     return entry.with_counters(counted)
 
 
-def identify(order: OrderCase, place: Place) -> Identity:
+def identify(order_id: str, subject_id: str | None, place: Place) -> Identity:
     """Return which decision about which order it is."""
     return Identity(
         decision_id=place.decision_id,
         decided_at=place.decided_at,
-        order_id=order.order_id,
-        subject_id=order.subject_id,
+        order_id=order_id,
+        subject_id=subject_id,
         chain_id=place.chain_id,
         parent_id=place.parent_id,
         caller=place.caller,

@@ -5,8 +5,7 @@ from audit.records import Entry, EntryType
 from models.domain import Json
 from service.auth import Role
 from service.state import ApiKey, make_secret
-from service.usecases.amend import build_nonce
-from service.usecases.records import new_id
+from service.usecases.records import build_nonce, new_id
 from service.wiring import Platform
 
 

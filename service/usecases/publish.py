@@ -4,8 +4,8 @@ from audit.log import Appended
 from audit.records import Entry, EntryType
 from models.domain import Json
 from service.live import Publication
-from service.usecases.amend import build_nonce
-from service.usecases.records import new_id
+from service.usecases.records import build_nonce, new_id
+from service.usecases.references import ensure_built_in
 from service.wiring import Platform
 
 
@@ -16,11 +16,14 @@ def publish(platform: Platform, publication: Publication) -> Appended:
     ------
     BundleCorruptError, ScorerError
         When the model cannot be loaded here; nothing is published then.
+    ReferenceMissingError
+        When the kind asks a reference table that nobody loaded and that is not built in.
     StoreUnavailableError, OverloadedError, DeadlineError
         When it was not recorded.
     """
     # A model that cannot decide must not become live.
-    platform.shelf.load(publication.model, publication.policy)
+    kind = platform.shelf.load_kind(publication.model, publication.policy)
+    ensure_built_in(platform, kind, publication.actor)
     model, policy = publication.model, publication.policy
     named: dict[str, Json] = {"name": model.name, "version": model.version, "bundle": model.bundle}
     entry = Entry(

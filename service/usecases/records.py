@@ -1,11 +1,13 @@
 """Stored records as the use cases need them: found, opened, and made into answers."""
 
+import os
 import secrets
+from base64 import b64encode
 from hashlib import sha256
 
 from audit.canonical import parse_json
 from audit.errors import IdempotencyConflictError, RecordNotFoundError
-from audit.log import Appended, read_receipt
+from audit.log import Appended, read_appended, read_receipt
 from audit.records import (
     EntryType,
     Idempotency,
@@ -21,11 +23,17 @@ from service.errors import DecisionNotFoundError, RequestInvalidError
 from service.wiring import Platform
 
 _LONGEST_KEY = 255
+_NONCE_BYTES = 32
 
 
 def new_id() -> str:
     """Return an id that nobody can guess: 128 random bits."""
     return secrets.token_hex(16)
+
+
+def build_nonce() -> dict[str, Json]:
+    """Return the fields that every facts part begins with."""
+    return {"version": 1, "nonce": b64encode(os.urandom(_NONCE_BYTES)).decode("ascii")}
 
 
 def check_idempotency_key(key: str | None) -> None:
@@ -65,16 +73,7 @@ def find_repeat(platform: Platform, used: Idempotency | None) -> Appended | None
         leaf_index, body_hash = answered
         if body_hash != sealer.keyed_hash("body", used.body_sha256.hex()):
             raise IdempotencyConflictError("this Idempotency-Key was used before with another body")
-        record = reading.record_at(leaf_index)
-    return Appended(
-        leaf_index=record.leaf_index,
-        tree_size=record.tree_size,
-        entry_id=record.entry_id,
-        leaf=record.leaf,
-        facts=record.facts,
-        receipt=read_receipt(platform.store, record.entry_id),
-        repeated=True,
-    )
+        return read_appended(reading, leaf_index)
 
 
 def find_decision(platform: Platform, decision_id: str) -> Record:

@@ -3,8 +3,13 @@
 import random
 from collections.abc import Callable, Iterator
 
+from audit.canonical import parse_json
+from audit.outside_facts import is_outside
+from audit.outside_replay import replay_outside
 from audit.records import EntryType
 from audit.replay import Replay, replay
+from audit.split_facts import is_split
+from audit.split_replay import replay_split
 from audit.store import Record, Search
 from models.domain import Json
 from models.errors import PlatformError
@@ -35,11 +40,21 @@ def replay_record(platform: Platform, record: Record) -> Replay:
     def open_order(stored: Record) -> bytes | None:
         return None if stored.sealed is None else open_personal(platform, stored).order
 
-    return replay(record, platform.shelf.load, open_order)
+    facts = parse_json(record.facts or b"null")
+    if is_split(facts):
+        return replay_split(record, platform.shelf.load_split, open_order)
+    kept = platform.references.pinned_if_kept
+    if is_outside(facts):
+        return replay_outside(record, platform.shelf.load_outside, open_order, kept)
+    return replay(record, platform.shelf.load, open_order, kept)
 
 
 def replay_sample(
-    platform: Platform, sample: int, seed: int, on_progress: Callable[[int, int], None]
+    platform: Platform,
+    sample: int,
+    seed: int,
+    on_progress: Callable[[int, int], None],
+    replay_one: Callable[[Platform, Record], Replay] = replay_record,
 ) -> JsonObject:
     """Replay some decisions, drawn evenly from the whole log.
 
@@ -51,6 +66,8 @@ def replay_sample(
         Of the draw.
     on_progress
         Told how many of how many are done.
+    replay_one
+        Replays one; by default just as it was recorded.
 
     Returns
     -------
@@ -61,7 +78,7 @@ def replay_sample(
     identical = 0
     differences: list[Json] = []
     for number, decision_id in enumerate(ids, start=1):
-        found = _differences(platform, decision_id)
+        found = _differences(platform, decision_id, replay_one)
         identical += not found
         differences += found
         on_progress(number, len(ids))
@@ -71,7 +88,9 @@ def replay_sample(
 
 def describe_replay(result: Replay) -> JsonObject:
     """Return a replay as the API shows it."""
+    noted: JsonObject = {} if result.note is None else {"note": result.note}
     return {
+        **noted,
         "match": result.match,
         "differences": [
             {"path": one.path, "recorded": one.recorded, "replayed": one.replayed}
@@ -83,9 +102,11 @@ def describe_replay(result: Replay) -> JsonObject:
     }
 
 
-def _differences(platform: Platform, decision_id: str) -> list[Json]:
+def _differences(
+    platform: Platform, decision_id: str, replay_one: Callable[[Platform, Record], Replay]
+) -> list[Json]:
     try:
-        result = replay_record(platform, find_decision(platform, decision_id))
+        result = replay_one(platform, find_decision(platform, decision_id))
     except PlatformError as error:
         failure: Json = {"decision_id": decision_id, "path": "", "cause": error.code}
         return [failure]

@@ -7,10 +7,14 @@ process never loads.
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.domain import Json, ModelRef
+from models.domain import Json, ModelRef, PolicyRef
+from models.errors import KindFileError
 from models.kind import Kind, built_in_kind
+from models.split.policy import built_in_split_policy
+from models.split.policy_store import save_split_policy
+from models.split.request import split_kind
 from service.answers import JsonObject
-from service.live import Publication
+from service.live import SPLIT, Publication
 from service.usecases.publish import publish
 from service.wiring import Platform
 from training.dataset import Progress
@@ -60,7 +64,8 @@ def simulated(kind_name: str, orders: int, seed: int) -> tuple[Kind, Source]:
     KindFileError, SimulationError
         When there is no such kind or world.
     """
-    kind = built_in_kind(kind_name)
+    # The split is the one kind with code of its own, and its file lies beside that code.
+    kind = split_kind() if kind_name == SPLIT else built_in_kind(kind_name)
     return kind, source_of_simulation(simulate(kind_name, orders, seed), seed)
 
 
@@ -99,9 +104,15 @@ def train(
     ------
     TrainingError
         When the orders, the labels or the kind do not allow it.
+    KindFileError
+        When an outside node serves the kind.
     StoreUnavailableError
         When the publication could not be recorded.
     """
+    if kind.node is not None:
+        raise KindFileError(
+            f"the kind {kind.name} has a [node]: `candor outside publish` serves it"
+        )
     var = platform.settings.var
     result = run(kind, source, seed=seed, var=var, now=platform.now, on_progress=on_progress)
     is_first = kind.name not in platform.live.publications()
@@ -109,6 +120,21 @@ def train(
         return Trained(kind.name, result, published=False)
     # The log makes it live; the registry's alias only mirrors the log.
     model = ModelRef(kind.name, result.version, result.bundle.digest, result.run_id)
-    publish(platform, Publication(kind.name, model, result.policy, bootstrap=True, actor=actor))
+    policy = first_policy(platform, kind, result.policy)
+    publish(platform, Publication(kind.name, model, policy, bootstrap=True, actor=actor))
     mirror_alias(var, kind.name, result.version)
     return Trained(kind.name, result, published=True)
+
+
+def first_policy(platform: Platform, kind: Kind, trained: PolicyRef) -> PolicyRef:
+    """Return the policy that a kind's first model is published with.
+
+    Parameters
+    ----------
+    trained
+        The kind's own policy, as training saved it. A split is weighed by a policy of its own
+        form instead; the rules in its kind stay in the bundle.
+    """
+    if kind.name == SPLIT:
+        return save_split_policy(platform.settings.policies, built_in_split_policy())
+    return trained

@@ -74,7 +74,9 @@ def test_damaged_files_are_noticed(platform: Platform, settings: Settings) -> No
     publication = platform.live.publications()["parcel"]
     shutil.rmtree(settings.bundles)
     with pytest.raises(BundleCorruptError):
-        Shelf(settings.bundles, settings.policies).load(publication.model, publication.policy)
+        Shelf(settings.bundles, settings.policies, settings.kinds).load(
+            publication.model, publication.policy
+        )
 
 
 def test_facts_of_something_else_are_no_publication() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from models.domain import Json
-from models.kind import Kind, parse_kind
+from models.kind import Kind, built_in_kind, parse_kind
+from models.split.request import split_kind
 from training.source import Source
 
 CARRIERS = ("north", "south", "sea", "air")
@@ -86,6 +87,11 @@ DOCUMENT: dict[str, Any] = {
 def shipment(**training: Json) -> Kind:
     """Return the kind, with some of its training settings replaced."""
     return parse_kind({**DOCUMENT, "training": {**DOCUMENT["training"], **training}})
+
+
+def simulated_kind(name: str) -> Kind:
+    """Return a kind that the simulator has a world of."""
+    return split_kind() if name == "split" else built_in_kind(name)
 
 
 def shipments(n_orders: int, seed: int = 7) -> Source:

@@ -10,6 +10,7 @@ import orjson
 from models.bundle import load_bundle, load_policy
 from models.decide import decide, encode, load_model
 from models.domain import ModelRef
+from service.usecases.train import simulated
 from tests.training.conftest import NOW, Trained
 from tests.training.kinds import shipment, shipments
 from training.dataset import build_dataset, encode_dataset
@@ -70,3 +71,31 @@ def test_a_model_without_signal_is_registered_but_fails(tmp_path: Path) -> None:
 def test_steps_are_told_in_order(shipment_run: Trained) -> None:
     wanted = ("features", "trees", "calibration", "evaluation", "card", "registry")
     assert shipment_run.steps == wanted
+
+
+def test_columns_without_a_value_are_no_obstacle(tmp_path: Path) -> None:
+    """Two features that no order shows take no part: the model trains, is judged and drawn."""
+    source = shipments(1500)
+    orders = [
+        {name: value for name, value in order.items() if name not in {"lead_days", "carrier"}}
+        for order in source.orders
+    ]
+    result = run(shipment(), replace(source, orders=orders), seed=3, var=tmp_path, now=lambda: NOW)
+    assert {gate.name for gate in result.failed_gates()} <= {
+        "auc-over-logistic-regression",
+        "logloss-under-logistic-regression",
+    }
+    assert result.metrics["auc"] > 0.5
+
+
+def test_the_splits_model_is_trained_by_the_same_path(tmp_path: Path) -> None:
+    """Kind and legs come as for any kind; the test part is the last fifth of the time."""
+    kind, source = simulated("split", 8_000, 2)
+    result = run(kind, source, seed=2, var=tmp_path, now=lambda: NOW)
+    assert result.failed_gates() == ()
+    assert load_bundle(tmp_path / "bundles", result.bundle.digest).kind == kind
+    truth = result.card["explanation_truth"]
+    assert isinstance(truth, dict)
+    assert float(str(truth["strongest_in_top_3"])) >= 0.9
+    placed = [str(order["placed_at"]) for order in source.orders]
+    assert placed == sorted(placed)

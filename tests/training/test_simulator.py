@@ -6,16 +6,18 @@ import orjson
 import pytest
 
 from models.features import Extractor
-from models.kind import built_in_kind
 from models.order import OrderSchema
+from models.split.pairs import PAIR_FIELDS, build_pair_values, build_pairs
+from models.split.request import order_schema, read_problem
+from tests.training.kinds import simulated_kind
 from training.errors import SimulationError
-from training.simulation import admission, risk
+from training.simulation import admission, risk, split
 from training.simulation.calendar import DAYS, draw_moments
 from training.simulation.mechanism import Mechanism, Pair, expected_auc, ramp
 from training.simulation.truth import explanation_truth
 from training.simulator import Simulation, simulate
 
-KINDS = ("admission", "risk")
+KINDS = ("admission", "risk", "split")
 FEW = 3_000
 
 
@@ -26,7 +28,7 @@ def simulation(request: pytest.FixtureRequest) -> Simulation:
 
 def snapshots(simulation: Simulation) -> dict[str, list[object]]:
     """Return each feature's and context value's column."""
-    kind = built_in_kind(simulation.kind)
+    kind = simulated_kind(simulation.kind)
     schema, extractor = OrderSchema(kind), Extractor(kind)
     columns: dict[str, list[object]] = {}
     for order in simulation.orders:
@@ -45,7 +47,7 @@ def test_same_seed_gives_the_same_orders_and_another_seed_gives_others() -> None
 
 def test_every_order_is_what_the_kind_asks_for(simulation: Simulation) -> None:
     """No simulated order is refused and none has a field that the kind does not know."""
-    schema = OrderSchema(built_in_kind(simulation.kind))
+    schema = OrderSchema(simulated_kind(simulation.kind))
     for order in simulation.orders:
         assert schema.parse(orjson.dumps(order)).unknown_fields == ()
 
@@ -58,28 +60,29 @@ def test_orders_come_in_time_order_over_eighteen_months(simulation: Simulation) 
 
 
 def test_drivers_are_the_reason_groups_of_the_kind(simulation: Simulation) -> None:
-    groups = {group.name for group in built_in_kind(simulation.kind).groups}
+    groups = {group.name for group in simulated_kind(simulation.kind).groups}
     assert set(simulation.drivers) == groups
     assert set(simulation.true_effects) == groups
 
 
 def test_base_rates_are_realistic_and_the_best_auc_leaves_doubt() -> None:
-    for name, low, high in (("admission", 0.15, 0.25), ("risk", 0.05, 0.10)):
+    ranges = (("admission", 0.15, 0.25), ("risk", 0.05, 0.10), ("split", 0.12, 0.22))
+    for name, low, high in ranges:
         simulation = simulate(name, 20_000, seed=3)
         assert low <= simulation.labels.mean() <= high
         assert 0.85 < simulation.bayes_auc <= 0.92
 
 
 def test_policy_thresholds_catch_enough_orders() -> None:
-    for name, least in (("admission", 0.06), ("risk", 0.02)):
+    for name, least in (("admission", 0.06), ("risk", 0.02), ("split", 0.03)):
         simulation = simulate(name, 20_000, seed=4)
-        policy = built_in_kind(name).policy
+        policy = simulated_kind(name).policy
         assert (simulation.true_probability >= policy.adverse_at).mean() >= least
 
 
 def test_hard_rules_fire_seldom(simulation: Simulation) -> None:
     columns = snapshots(simulation)
-    for rule in built_in_kind(simulation.kind).policy.rules:
+    for rule in simulated_kind(simulation.kind).policy.rules:
         conditions = rule.conditions()
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         fired = [all(c.holds(row) for c in conditions) for row in rows]
@@ -109,16 +112,21 @@ def test_no_feature_alone_gives_the_label_away(simulation: Simulation) -> None:
         assert abs(adverse - fine) < 0.3, name
 
 
-@pytest.mark.parametrize("world", [admission, risk])
-def test_effects_add_up_to_the_log_odds(world: object) -> None:
-    """Shapley values are efficient: over all drivers they sum to the log-odds less its mean."""
-    random = np.random.default_rng(8)
+def mechanism_of(kind: str, seed: int) -> Mechanism:
+    """Return how 2,000 orders of a kind come to fail."""
+    random = np.random.default_rng(seed)
     moments = draw_moments(random, 2_000)
-    truth = (
-        admission.mechanism(admission.draw_signals(random, moments))
-        if world is admission
-        else risk.mechanism(risk.draw_signals(random, moments))
-    )
+    if kind == "admission":
+        return admission.mechanism(admission.draw_signals(random, moments))
+    if kind == "risk":
+        return risk.mechanism(risk.draw_signals(random, moments))
+    return split.mechanism(split.draw_signals(random, moments))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_effects_add_up_to_the_log_odds(kind: str) -> None:
+    """Shapley values are efficient: over all drivers they sum to the log-odds less its mean."""
+    truth = mechanism_of(kind, seed=8)
     shown = truth.log_odds()
     summed = np.sum(list(truth.effects().values()), axis=0)
     assert np.abs(summed - (shown - shown.mean())).max() < 1e-9
@@ -157,19 +165,17 @@ def test_effects_are_the_shapley_values_of_the_definition() -> None:
 
 def test_mechanism_is_not_additive(simulation: Simulation) -> None:
     """Interactions move the true log-odds of many orders."""
-    random = np.random.default_rng(1)
-    moments = draw_moments(random, 2_000)
-    truth = (
-        admission.mechanism(admission.draw_signals(random, moments))
-        if simulation.kind == "admission"
-        else risk.mechanism(risk.draw_signals(random, moments))
-    )
+    truth = mechanism_of(simulation.kind, seed=1)
     together = sum(pair.weight * pair.left * pair.right for pair in truth.pairs)
     assert (np.asarray(together) > 0.2).mean() > 0.02
 
 
 def test_drivers_are_correlated(simulation: Simulation) -> None:
-    names = {"admission": ("warehouse", "carrier"), "risk": ("device_reuse", "ip_reuse")}
+    names = {
+        "admission": ("warehouse", "carrier"),
+        "risk": ("device_reuse", "ip_reuse"),
+        "split": ("warehouse", "carrier"),
+    }
     first, second = (simulation.true_effects[name] for name in names[simulation.kind])
     assert np.corrcoef(first, second)[0, 1] > 0.05
 
@@ -201,9 +207,40 @@ def test_ring_orders_share_devices() -> None:
     assert max(counts.values()) >= 2
 
 
+def test_a_leg_shows_what_the_split_computes_of_a_candidate() -> None:
+    """Every leg has the document that the split's own code makes of a candidate, field by field."""
+    kind = simulated_kind("split")
+    problem = read_problem(order_schema(kind).parse(kind.examples[0].order.encode()).values)
+    document = build_pair_values(problem, build_pairs(problem)[0])["pair"]
+    assert isinstance(document, dict)
+    for leg in simulate("split", 200, seed=2).orders:
+        pair = leg["pair"]
+        assert isinstance(pair, dict)
+        assert set(pair) == set(PAIR_FIELDS) == set(document)
+        for name, value in pair.items():
+            if value is not None and document[name] is not None:
+                assert isinstance(value, (bool, str)) == isinstance(document[name], (bool, str))
+
+
+def test_legs_are_as_the_mechanism_needs_them() -> None:
+    """Vans serve windows to the minute, cold goods alone show the cold equipment's load."""
+    pairs = [leg["pair"] for leg in simulate("split", FEW, seed=2).orders]
+    rows = [pair for pair in pairs if isinstance(pair, dict)]
+    assert all((r["cold_equipment_load"] is not None) == r["needs_cold_chain"] for r in rows)
+    exact = [
+        r
+        for r in rows
+        if r["carrier"] == "own-fleet" and 0 <= float(str(r["promise_slack_hours"])) < 0.6
+    ]
+    assert len(exact) > 0.03 * FEW
+    assert all(float(str(r["distance_km"])) <= 200 for r in rows if r["carrier"] == "own-fleet")
+    late_loads = [r for r in rows if r["forklift_load"] is None]
+    assert 0.02 * FEW < len(late_loads) < 0.1 * FEW
+
+
 def test_unknown_worlds_and_tiny_samples_are_refused() -> None:
-    with pytest.raises(SimulationError, match="no simulated world for 'split'"):
-        simulate("split", 1_000, seed=1)
+    with pytest.raises(SimulationError, match="no simulated world for 'returns'"):
+        simulate("returns", 1_000, seed=1)
     with pytest.raises(SimulationError, match="at least 100"):
         simulate("risk", 99, seed=1)
 

@@ -11,18 +11,19 @@ from random import Random
 import lightgbm
 import numpy as np
 
-from models.bundle import Explainer, build_bundle
+from models.bundle import Bundle, Explainer, build_bundle
 from models.calibration import Calibration
 from models.decide import LoadedModel, load_model
-from models.domain import ModelRef, PolicyRef
+from models.domain import Effect, ModelRef, PolicyRef, RuleHit, Text
 from models.features import feature_code
 from models.scorer import EXPLAINER_ID
-from models.split.decide import price
+from models.split.decide import SplitDecision, decide_split, price
 from models.split.pairs import PairKey, build_pairs
 from models.split.plan import Priced, build_plan
 from models.split.policy import SplitPolicy
 from models.split.problem import Line, Problem, Service, Stock, Warehouse
 from models.split.request import split_kind
+from models.split.rules import attach_rules, collect_rules
 from models.split.solve import Limits, Planner
 
 PLACED = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
@@ -194,6 +195,19 @@ def random_priced(seed: int, *, small: bool = False) -> Priced:
     return price(task, pairs, lateness, policy())
 
 
+def random_ruled(seed: int) -> Priced:
+    """Make a random order with rules that exclude some of its candidates."""
+    free = random_priced(seed)
+    said = Text("规则不许", "a rule forbids it")
+    hits = {
+        pair.key: (RuleHit(f"rule-{place % 2}", "1", Effect.EXCLUDE, {"place": place}, said),)
+        for place, pair in enumerate(free.pairs)
+        if (place + seed) % 3 == 0
+    }
+    pairs = attach_rules(free.pairs, collect_rules(hits))
+    return price(free.problem, pairs, free.lateness, policy())
+
+
 def _random_warehouse(
     random: Random, name: str, skus: tuple[str, ...], *, small: bool
 ) -> Warehouse:
@@ -319,7 +333,8 @@ def _ways(task: Priced, item: Line) -> Iterator[dict[PairKey, int]]:
 
 
 @cache
-def lateness_model() -> LoadedModel:
+def lateness_bundle() -> Bundle:
+    """Train on noise with a slope: enough to be decided by."""
     kind = split_kind()
     names = [feature.name for feature in kind.features]
     random = np.random.default_rng(3)
@@ -346,7 +361,7 @@ def lateness_model() -> LoadedModel:
         "verbosity": -1,
     }
     text = str(lightgbm.train(parameters, data, 25).model_to_string())
-    bundle = build_bundle(
+    return build_bundle(
         kind=kind,
         model_text=text,
         calibration=Calibration(
@@ -363,10 +378,21 @@ def lateness_model() -> LoadedModel:
         feature_code=feature_code(),
         libraries={"lightgbm": "4"},
     )
+
+
+@cache
+def lateness_model() -> LoadedModel:
+    bundle = lateness_bundle()
     reference = ModelRef("split", "1", bundle.digest, "run")
-    return load_model(bundle, reference, kind.policy, PolicyRef("split", "1", "sha256:11"))
+    return load_model(bundle, reference, bundle.kind.policy, PolicyRef("split", "1", "sha256:11"))
 
 
 def example_order(name: str) -> bytes:
     kind = split_kind()
     return next(item.order for item in kind.examples if item.name == name).encode()
+
+
+def decide_example(name: str, **changes: object) -> SplitDecision:
+    return decide_split(
+        lateness_model(), policy(**changes), POLICY_REF, example_order(name), lambda: 0.0
+    )

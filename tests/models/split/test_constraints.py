@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from models.split.constraints import PREDICATES, TITLES, exclusions, is_admitted
+from models.split.constraints import PREDICATES, TITLES, exclusions
 from models.split.pairs import Pair, build_pairs
 from models.split.problem import RELAXABLE, Constraint, Problem
+from models.split.program import Variation, build_program
 from models.split.solve import Status, solve
 from tests.models.split.examples import (
     LIMITS,
@@ -76,17 +77,19 @@ def _only(task: Problem) -> Pair:
 @pytest.mark.parametrize("name", _BREAKS)
 def test_a_constraint_excludes_and_says_so(name: str) -> None:
     constraint, task = _BREAKS[name]
-    (finding,) = exclusions(task, _only(task))
+    ((name, finding),) = exclusions(task, _only(task)).items()
+    assert name == constraint
     assert finding.code == constraint.upper()
     assert finding.facts
     assert "{" not in finding.text.zh + finding.text.en
-    assert not is_admitted(task, _only(task))
-    assert is_admitted(task, _only(task), frozenset({constraint}))
+    variation = Variation(relaxed=frozenset({constraint}))
+    assert build_program(priced(task), Variation()).pairs == ()
+    assert build_program(priced(task), variation).pairs == build_pairs(task)
     assert solve(priced(task), LIMITS).status is Status.INFEASIBLE
 
 
 def test_what_keeps_every_constraint_is_admitted() -> None:
-    assert exclusions(problem(), _only(problem())) == ()
+    assert exclusions(problem(), _only(problem())) == {}
 
 
 def test_each_constraint_has_a_title_and_but_max_parcels_a_predicate() -> None:

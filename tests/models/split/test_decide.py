@@ -8,9 +8,10 @@ from itertools import count
 import orjson
 import pytest
 
+from models.domain import Text
 from models.errors import OrderInvalidError
+from models.finding import Finding
 from models.split.decide import SplitDecision, SplitVerdict, decide_problem, decide_split
-from models.split.finding import Finding
 from models.split.record import (
     problem_facts,
     read_problem_facts,
@@ -57,6 +58,8 @@ def test_an_order_is_split_over_two_warehouses() -> None:
     assert sum(term.cents for term in verdict.terms) == verdict.plan.cost.total_cents
     assert decision.timings_ms == {"features": 1.0, "split": 1.0}
     assert verdict.summary.text.zh.startswith("由WH-")
+    assert verdict.confidence == 1.0 - verdict.plan.late_probability
+    assert {house.warehouse_id for house in verdict.releases} == set(verdict.plan.warehouses())
 
 
 def test_the_order_of_lines_warehouses_and_services_changes_nothing() -> None:
@@ -85,6 +88,7 @@ def test_the_just_in_time_example_ships_within_its_fifteen_minutes() -> None:
 def test_no_plan_is_an_answer_with_the_conflict() -> None:
     verdict = _decide("no-plan").verdict
     assert (verdict.outcome, verdict.plan, verdict.terms) == ("hold", None, ())
+    assert (verdict.confidence, verdict.releases) == (1.0, ())
     assert verdict.conflict is not None
     assert verdict.conflict.constraints == ("bonded", "cold_chain")
     assert verdict.summary == verdict.conflict.finding
@@ -116,6 +120,11 @@ def test_what_the_search_leaves_open_is_said() -> None:
     level, finding = conclude(policy(), Solution(Status.NODE_LIMIT, plan, None, None), None)
     assert (level.name, finding.code) == ("FAVOURABLE", "PLAN_UNPROVEN")
     assert finding.text.en.endswith("(not proven best)")
+    doubt = Text("疑问", "doubt")
+    level, finding = conclude(policy(review_late_at=0.0), Solution(Status.PROVEN, plan, 0, 0), None,
+                              (doubt,))  # fmt: skip
+    assert (level.name, finding.code) == ("REVIEW", "LATE_LIKELY")
+    assert finding.text.en.startswith("to be reviewed (doubt): ship from ")
     level, finding = conclude(policy(), Solution(Status.TIME_LIMIT, None, None, None), None)
     assert (level.name, finding.code) == ("REVIEW", "NO_PLAN_FOUND")
 
@@ -158,10 +167,12 @@ def test_a_search_without_time_is_reviewed_and_explains_nothing_further() -> Non
     assert (verdict.outcome, verdict.status, verdict.plan) == ("review", Status.TIME_LIMIT, None)
     assert verdict.is_timed_out
     assert (verdict.alternatives, verdict.why_not, verdict.weights) == ((), (), ())
+    assert verdict.confidence == 0.0
 
 
 def _findings(verdict: SplitVerdict) -> list[Finding]:
     found = [verdict.summary, *(item.finding for item in verdict.alternatives)]
+    found += [release.finding for house in verdict.releases for release in house.sequence]
     for why in verdict.why_not:
         found += [why.finding, *why.exclusions]
     for candidate in verdict.candidates:

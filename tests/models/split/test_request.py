@@ -8,7 +8,7 @@ import pytest
 
 from models.errors import OrderInvalidError
 from models.split.pairs import PAIR_FIELDS, build_pair_values, build_pairs
-from models.split.problem import Problem
+from models.split.problem import Floor, Problem
 from models.split.record import problem_facts
 from models.split.request import order_schema, read_problem, split_kind
 from tests.models.split.examples import example_order
@@ -47,6 +47,8 @@ _ORDER: dict[str, Any] = {
     ],
 }
 
+_WAITING = {"waiting_id": 1, "cut_off_at": "2026-03-01T18:00:00Z", "packing_minutes": 5}
+
 
 def _read(**changes: Any) -> Problem:  # noqa: ANN401 - any JSON value
     body = orjson.dumps({**_ORDER, **changes})
@@ -66,6 +68,38 @@ def test_units_are_whole_and_on_the_safe_side() -> None:
     (offer,) = house.services
     assert offer.cut_off_at == datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
     assert (offer.base_cents, offer.cents_per_kg, offer.max_parcel_grams) == (101, 0, 2500)
+
+
+def test_what_a_warehouse_packs_with_is_read() -> None:
+    waiting = [
+        {"waiting_id": 2, "cut_off_at": "2026-03-01T18:00:59+08:00", "packing_minutes": 20,
+         "available_at": "2026-03-01T10:00:01+08:00"},
+        {"waiting_id": 1, "cut_off_at": "2026-03-01T17:00:00+08:00", "packing_minutes": 5,
+         "forklift_minutes": 3, "aisle": "B"},
+    ]  # fmt: skip
+    house = {
+        **_ORDER["warehouses"][0],
+        "handling_minutes": 30,
+        "forklift_minutes": 10,
+        "forklifts_idle_minutes": [15, None, 0],
+        "waiting": waiting,
+        "stock": [{"sku": "A", "pieces": 3, "aisle": "N"}],
+    }
+    (read,) = _read(warehouses=[house]).warehouses
+    floor = read.floor
+    assert (floor.forklift_minutes, floor.forklifts_idle_minutes) == (10, (0, 15))
+    assert floor.stations_idle_minutes == (0,)
+    assert [parcel.waiting_id for parcel in floor.waiting] == [1, 2]
+    first, second = floor.waiting
+    assert (first.forklift_minutes, first.aisle, first.available_at) == (3, "B", None)
+    assert second.cut_off_at == datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
+    assert second.available_at == datetime(2026, 3, 1, 2, 1, tzinfo=UTC)
+    assert read.stock[0].aisle == "N"
+
+
+def test_a_warehouse_that_says_nothing_has_one_forklift_and_one_station() -> None:
+    (house,) = _read().warehouses
+    assert house.floor == Floor(0, (0,), (0,), ())
 
 
 def test_what_is_absent_is_open() -> None:
@@ -98,6 +132,20 @@ def test_a_problem_holds_no_identifier() -> None:
             "/warehouses/0/stock",
         ),
         ({"lines": [{**_ORDER["lines"][0], "quantity": 0}]}, "/lines/0/quantity"),
+        (
+            {"lines": [{"line_id": n, "sku": "A", "quantity": 1} for n in range(1, 61)],
+             "warehouses": [{**_ORDER["warehouses"][0], "warehouse_id": f"W{n}"}
+                            for n in range(17)]},
+            "/warehouses",
+        ),
+        (
+            {"warehouses": [{**_ORDER["warehouses"][0], "waiting": [_WAITING] * 2}]},
+            "/warehouses/0/waiting",
+        ),
+        (
+            {"warehouses": [{**_ORDER["warehouses"][0], "forklift_minutes": 1}]},
+            "/warehouses/0/forklift_minutes",
+        ),
     ],
 )  # fmt: skip
 def test_an_order_that_cannot_be_meant_is_refused(changes: dict[str, Any], pointer: str) -> None:

@@ -13,6 +13,7 @@ from models.split.program import Program, Variation, build_program
 from models.split.solve import (
     Limits,
     Planner,
+    Solution,
     Status,
     _known,
     _preferred,
@@ -149,6 +150,14 @@ def test_the_time_limit_ends_the_search_and_says_so() -> None:
     assert (solution.status, solution.plan) == (Status.TIME_LIMIT, None)
 
 
+def test_after_the_time_limit_no_other_search_begins() -> None:
+    task = priced(near_and_far())
+    ended = Planner(LIMITS)
+    assert ended.solve(task).status is Status.PROVEN
+    ended.is_timed_out = True
+    assert ended.solve(task) == Solution(Status.TIME_LIMIT, None, None, None)
+
+
 def test_a_solver_that_fails_is_an_error() -> None:
     program = Program((), ())
     program.costs, program.upper = [-1], [math.inf]
@@ -167,11 +176,13 @@ def test_what_is_known_of_a_plan() -> None:
 
 
 def test_without_time_to_choose_among_equals_the_first_is_kept() -> None:
-    ready = priced(problem())
+    ready = random_priced(3)
     plan = solve(ready, LIMITS).plan
     assert plan is not None
     program = build_program(ready, Variation())
-    assert _preferred(ready, program, plan, Limits(10**6, 0.0)) == plan
+    hurried = Limits(10**6, 0.0)
+    assert _run(program, program.tie_break(), hurried).values is None
+    assert _preferred(ready, program, plan, hurried) == plan
 
 
 def test_a_parcel_limit_is_kept() -> None:
