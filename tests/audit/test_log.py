@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from audit.errors import (
 from audit.log import Appended, append, consistency, read_receipt
 from audit.merkle import verify_consistency
 from audit.receipt import verify_receipt
-from audit.records import Entry
+from audit.records import Counted, CounterKey, Entry
 from audit.store import Store, open_store
 from audit.verify import verify_store
 from tests.audit.sample import (
@@ -326,3 +326,59 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
 def test_recorded_times_may_have_any_zone(store: Store) -> None:
     entry = replace(make_publication_entry(0), recorded_at=START.astimezone())
     assert orjson.loads(add(store, [entry])[0].leaf)["recorded_at"].endswith("Z")
+
+
+_KEY = CounterKey("admission", "vip-full", "2026-01-15", "vip")
+
+
+def _counted(number: int, assumed: int, *, key: str | None = None) -> Entry:
+    """Return an entry that takes a place of the counter, and tells how many it knew of."""
+    plain = make_decision_entry(number, key=key)
+    said = replace(plain, header={**plain.header, "used": assumed})
+
+    def redo(present: Mapping[CounterKey, int]) -> Entry:
+        return _counted(number, present[_KEY], key=key)
+
+    return said.with_counters(Counted({_KEY: assumed}, (_KEY,), redo))
+
+
+def test_what_was_decided_with_a_count_that_moved_is_decided_again(store: Store) -> None:
+    """Each entry is recorded with the count that holds in its own transaction."""
+    appended = add(store, [_counted(number, 0) for number in range(3)])
+    appended += add(store, [_counted(3, 1)])
+    assert [orjson.loads(one.leaf)["used"] for one in appended] == [0, 1, 2, 3]
+    with store.reading() as reading:
+        assert reading.counts([_KEY, replace(_KEY, tier="gold")]) == {
+            _KEY: 4,
+            replace(_KEY, tier="gold"): 0,
+        }
+
+
+def test_a_retry_takes_no_place_of_a_counter(store: Store) -> None:
+    first, again = add(store, [_counted(1, 0, key="k"), _counted(1, 0, key="k")])
+    (later,) = add(store, [_counted(1, 0, key="k")])
+    assert first.entry_id == again.entry_id == later.entry_id
+    with store.reading() as reading:
+        assert reading.counts([_KEY]) == {_KEY: 1}
+
+
+def test_an_entry_and_its_rest_stand_together_or_not_at_all(store: Store) -> None:
+    """All are proved by one checkpoint, and a retry gets all of them again."""
+    rest = (make_decision_entry(2), make_decision_entry(3))
+    head = replace(make_decision_entry(1, key="k"), rest=rest)
+    (_, first) = add(store, [make_publication_entry(9), head])
+    assert [one.entry_id for one in (first, *first.rest)] == ["d-1", "d-2", "d-3"]
+    assert [one.leaf_index for one in (first, *first.rest)] == [1, 2, 3]
+    for one in (first, *first.rest):
+        assert verify_receipt(one.receipt, one.leaf, VKEY).tree_size == 4
+    assert [orjson.loads(one.leaf).get("with") for one in first.rest] == ["d-1", "d-1"]
+    (again,) = add(store, [head])
+    assert again == replace(
+        first, repeated=True, rest=tuple(replace(one, repeated=True) for one in first.rest)
+    )
+    void = replace(make_decision_entry(5), header={"kind": "admission"})
+    with pytest.raises(RecordVoidError):
+        append(store, [replace(make_decision_entry(4), rest=(void,))], SIGNER, SEALER)
+    with store.reading() as reading:
+        assert reading.tree_size() == 4
+    assert verify_store(store, [VKEY], SEALER).problems == ()
