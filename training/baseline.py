@@ -5,6 +5,7 @@ scaled. It learns from the same rows as the trees and their early stopping toget
 """
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -32,15 +33,16 @@ def baseline_probabilities(kind: Kind, learn: tuple[Matrix, Labels], test_matrix
         Encoded matrix to predict, shape ``(n_test, n_features)``.
     """
     matrix, labels = learn
-    model = _build(kind)
+    model = _build(kind, np.asarray(np.isfinite(matrix).any(axis=0)))
     model.fit(matrix, labels)
     return np.asarray(model.predict_proba(test_matrix)[:, 1], dtype=np.float64)
 
 
-def _build(kind: Kind) -> Pipeline:
-    is_category = [feature.type == "category" for feature in kind.features]
-    categories = np.flatnonzero(is_category).tolist()
-    numbers = np.flatnonzero(np.logical_not(is_category)).tolist()
+def _build(kind: Kind, is_known: npt.NDArray[np.bool_]) -> Pipeline:
+    # A column without a single value has no median and no categories, and nothing to teach.
+    is_category = np.array([feature.type == "category" for feature in kind.features])
+    categories = np.flatnonzero(is_category & is_known).tolist()
+    numbers = np.flatnonzero(~is_category & is_known).tolist()
     scaled = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         StandardScaler(),

@@ -128,8 +128,12 @@ def draw_beeswarm(kind: Kind, sample: Matrix, contributions: Matrix) -> bytes:
     """Draw shap's beeswarm of the strongest features; return a PNG."""
     shap = load_shap()
     figure = Figure(figsize=(9, 7), dpi=_DOTS_PER_INCH, layout="constrained")
+    # A feature without a single value has no colours to be drawn in.
+    known = np.flatnonzero(np.isfinite(sample).any(axis=0))
     explanation = shap.Explanation(
-        values=contributions, data=sample, feature_names=[f.name for f in kind.features]
+        values=contributions[:, known],
+        data=sample[:, known],
+        feature_names=[kind.features[place].name for place in known],
     )
     shap.plots.beeswarm(
         explanation,

@@ -13,7 +13,14 @@ import numpy.typing as npt
 
 from models.domain import Json
 from training.errors import SimulationError
-from training.simulation import admission, admission_orders, risk, risk_orders
+from training.simulation import (
+    admission,
+    admission_orders,
+    risk,
+    risk_orders,
+    split,
+    split_orders,
+)
 from training.simulation.calendar import draw_moments
 from training.simulation.mechanism import FloatArray, Mechanism, expected_auc
 
@@ -59,6 +66,10 @@ NOTES = (
     "A label does not feed back: a failed order adds nothing to its customer's later history.",
     "Nothing is mistyped or missing by accident, and abusers do not adapt to being blocked.",
 )
+_SPLIT_NOTES = (
+    "An order is one leg, drawn for itself: the lines and parcels of one order are not related.",
+    "Only legs that were shipped are drawn; the candidates that a plan passes over look different.",
+)
 _World = Callable[[np.random.Generator, int], tuple[list[dict[str, Json]], Mechanism]]
 
 
@@ -68,7 +79,7 @@ def simulate(kind_name: str, orders: int, seed: int) -> Simulation:
     Parameters
     ----------
     kind_name
-        ``admission`` or ``risk``.
+        ``admission``, ``risk`` or ``split``.
     orders
         How many, at least 100. They spread over the same eighteen months whatever their number.
     seed
@@ -101,7 +112,7 @@ def simulate(kind_name: str, orders: int, seed: int) -> Simulation:
         true_effects=mechanism.effects(),
         drivers=tuple(mechanism.main),
         bayes_auc=expected_auc(probability, probability),
-        notes=NOTES,
+        notes=NOTES + _SPLIT_NOTES if kind_name == "split" else NOTES,
     )
 
 
@@ -115,5 +126,10 @@ def _risk(random: np.random.Generator, n: int) -> tuple[list[dict[str, Json]], M
     return risk_orders.write_orders(signals), risk.mechanism(signals)
 
 
+def _split(random: np.random.Generator, n: int) -> tuple[list[dict[str, Json]], Mechanism]:
+    signals = split.draw_signals(random, draw_moments(random, n))
+    return split_orders.write_orders(signals), split.mechanism(signals)
+
+
 _FEWEST = 100
-_WORLDS: dict[str, _World] = {"admission": _admission, "risk": _risk}
+_WORLDS: dict[str, _World] = {"admission": _admission, "risk": _risk, "split": _split}

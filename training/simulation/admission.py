@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.simulation.baskets import CATEGORIES, Baskets, draw_baskets
-from training.simulation.calendar import DAYS, IntArray, Moments, peak, wave
+from training.simulation.calendar import IntArray, Moments, peak
 from training.simulation.customers import Histories, draw_histories
 from training.simulation.draws import happens
 from training.simulation.mechanism import FloatArray, Mechanism, Pair, ramp, share
+from training.simulation.places import draw_backlog, draw_carrier_load, draw_weather
 
 CHANNELS = ("tmall", "jd", "douyin", "xiaohongshu", "wechat_mini", "shopify", "amazon")
 COUNTRIES = ("CN", "US", "DE", "JP", "GB", "SG", "AU", "BR", "RU", "KR", "FR", "AE", "TH")
@@ -120,11 +121,11 @@ def draw_signals(random: np.random.Generator, moments: Moments) -> Signals:
         in_transit_pieces=np.where(arriving, 10 * random.integers(1, 25, n), 0),
         in_transit_eta_days=np.minimum(1 + random.gamma(1.6, 8.0, n), 90).astype(np.int64),
         warehouse=warehouse,
-        backlog_hours=_draw_backlog(random, days, warehouse),
+        backlog_hours=draw_backlog(random, days, warehouse, WAREHOUSES),
         carrier=carrier,
-        carrier_load=_draw_carrier_load(random, days, carrier),
-        weather_origin=_draw_weather(random, days, warehouse % 4, 235),
-        weather_destination=_draw_weather(random, days, region, 15),
+        carrier_load=draw_carrier_load(random, days, carrier, len(CARRIERS)),
+        weather_origin=draw_weather(random, days, warehouse % 4, 235),
+        weather_destination=draw_weather(random, days, region, 15),
         rule_age_days=np.where(abroad, age, np.nan),
         extension_days=np.where(abroad, extension, np.nan),
     )
@@ -141,34 +142,6 @@ def _by_day(
     base, spread = level
     table = base + random.gamma(1.0, spread, (places, int(period.max()) + 1))
     return np.round(table[place, period], 3)
-
-
-def _draw_backlog(random: np.random.Generator, days: IntArray, warehouse: IntArray) -> FloatArray:
-    """Hours behind: festivals fill every warehouse, and each has bad weeks of its own."""
-    weeks = random.gamma(0.35, 26.0, (WAREHOUSES, DAYS // 7 + 1))
-    festival = 55.0 * peak(np.maximum(days - 2, 0))
-    own = weeks[warehouse, days // 7] + random.gamma(2.0, 4.0, len(days))
-    return np.asarray(np.round(np.minimum(own + festival, 400.0), 1), dtype=np.float64)
-
-
-def _draw_carrier_load(
-    random: np.random.Generator, days: IntArray, carrier: IntArray
-) -> FloatArray:
-    table = random.gamma(0.6, 0.12, (len(CARRIERS), DAYS // 5 + 1))
-    noise = random.normal(0.62, 0.08, len(days))
-    load = noise + table[carrier, days // 5] + 0.3 * peak(days)
-    return np.asarray(np.round(np.clip(load, 0.2, 1.6), 2), dtype=np.float64)
-
-
-def _draw_weather(
-    random: np.random.Generator, days: IntArray, region: IntArray, centre: int
-) -> FloatArray:
-    """Severity 0 to 4 by region and three-day spell, worse around day-of-year `centre`."""
-    spells = np.arange(DAYS // 3 + 1) * 3
-    scale = 0.25 + 0.75 * wave(spells, centre)
-    table = random.gamma(0.9, 1.0, (6, len(spells))) * scale
-    own = table[region, days // 3] + random.normal(0.0, 0.2, len(days))
-    return np.asarray(np.round(np.clip(own, 0.0, 4.0), 1), dtype=np.float64)
 
 
 def _draw_notices(
