@@ -180,9 +180,19 @@ class Entry:
     rest: "tuple[Entry, ...]" = ()
     counted: Counted | None = None
 
+    def without_counters(self) -> "Entry":
+        """Return the entry without counters, for the rest of another one."""
+        facts = {name: value for name, value in (self.facts or {}).items() if name != "counted"}
+        return replace(self, facts=facts, counted=None) if self.counted is not None else self
+
     def with_counters(self, counted: Counted) -> "Entry":
-        """Return the entry with the counters that it was decided with."""
-        return replace(self, counted=counted)
+        """Return the entry with the counters that it was decided with.
+
+        The facts name those that it uses up, so that the counters can be checked against the log.
+        """
+        uses: list[Json] = [[use.scope, use.cap, use.day, use.tier] for use in counted.taken]
+        facts = None if self.facts is None else {**self.facts, "counted": uses}
+        return replace(self, facts=facts, counted=counted)
 
 
 @dataclass(frozen=True, slots=True)

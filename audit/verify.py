@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from audit.checkpoint import verify_checkpoint
+from audit.counters import CounterTally
 from audit.errors import AuditError, CheckpointInvalidError, StoreUnavailableError
 from audit.inspection import inspect_entry, read_header
 from audit.merkle import HASH_SIZE_BYTES, NodeId, leaf_hash, node_hash, peaks, root_of_peaks
@@ -109,6 +110,7 @@ class _Inspection:
     sealer: Sealer | None
     problems: list[Problem] = field(default_factory=list)
     growth: _Growth = field(default_factory=_Growth)
+    counters: CounterTally = field(default_factory=CounterTally)
 
     def note(self, leaf_index: Any, code: str, detail: str) -> None:  # noqa: ANN401 - tampered values have any type
         """Note a problem, unless there are too many already."""
@@ -149,8 +151,10 @@ def verify_store(
             _inspect_log(inspection, on_progress)
             # 2. Rows that belong to no entry, node or key.
             _inspect_strays(inspection)
-            # 3. Used Idempotency-Keys against headers.
+            # 3. Used Idempotency-Keys against headers, and counters against the records.
             _inspect_idempotency(inspection)
+            for detail in inspection.counters.differences(connection):
+                inspection.note(None, "counter", detail)
     except StoreUnavailableError as error:
         unreadable = Problem(None, None, "store-unreadable", error.detail)
         return Report(ok=False, tree_size=0, root_hash=bytes(32), problems=(unreadable,))
@@ -169,6 +173,7 @@ def _inspect_log(inspection: _Inspection, on_progress: Callable[[int, int], None
         for finding in inspect_entry(entry, inspection.sealer):
             inspection.note(entry.leaf_index, finding.code, finding.detail)
         _inspect_used_key(inspection, entry)
+        inspection.counters.add(entry.facts)
         heads.advance(entry)
         if growth.tree_size - growth.chunk_begin >= _CHUNK_LEAVES:
             _inspect_nodes(inspection)

@@ -224,7 +224,7 @@ def _joined(
     taken = [key for draft in drafts if draft.counted is not None for key in draft.counted.taken]
     # An order that is refused, or that somebody still has to look at, uses nothing up.
     uses = tuple(taken) if result.goes_ahead else ()
-    first, *rest = [replace(draft, counted=None) for draft in drafts]
+    first, *rest = [draft.without_counters() for draft in drafts]
     if counts:
         first = first.with_counters(Counted(counts, uses, redo))
     return replace(first, rest=tuple(rest))

@@ -352,6 +352,16 @@ def test_what_was_decided_with_a_count_that_moved_is_decided_again(store: Store)
             _KEY: 4,
             replace(_KEY, tier="gold"): 0,
         }
+    assert verify_store(store, [VKEY], SEALER).problems == ()
+
+
+def test_a_counter_that_was_changed_is_named(store: Store, tmp_path: Path) -> None:
+    add(store, [_counted(1, 0), make_decision_entry(2)])
+    with pysqlite3.connect(tmp_path / "log.db") as connection:
+        connection.execute("UPDATE cap_counter SET used = 0")
+    (problem,) = verify_store(store, [VKEY], SEALER).problems
+    assert problem.code == "counter"
+    assert "vip-full of 2026-01-15, tier 'vip', is 0; the records add up to 1" in problem.detail
 
 
 def test_a_retry_takes_no_place_of_a_counter(store: Store) -> None:

@@ -12,7 +12,10 @@ from models.features import feature_code
 from models.kind import Kind, built_in_kind
 from models.policy_document import Policy
 from models.scorer import EXPLAINER_ID, lightgbm_version
-from service.live import Publication
+from models.split.policy import built_in_split_policy
+from models.split.policy_store import save_split_policy
+from models.split.request import split_kind
+from service.live import SPLIT, Publication
 from service.usecases.publish import publish
 from service.usecases.references import ensure_built_in
 from service.wiring import Platform
@@ -31,11 +34,17 @@ def publish_built_in(
     name: str,
     change_policy: Callable[[Policy], Policy] = lambda policy: policy,
 ) -> None:
-    """Train on a few thousand simulated orders and publish, under the kind's policy or another."""
+    """Train on a few thousand simulated orders and publish, under the kind's policy or another.
+
+    A split is published under the split policy that ships.
+    """
     bundle = _trained(name)
     kind = bundle.kind
     save_bundle(platform.settings.bundles, bundle)
-    policy = save_policy(platform.settings.policies, change_policy(kind.policy))
+    if name == SPLIT:
+        policy = save_split_policy(platform.settings.policies, built_in_split_policy())
+    else:
+        policy = save_policy(platform.settings.policies, change_policy(kind.policy))
     model = ModelRef(name, "1", bundle.digest, "run")
     ensure_built_in(platform, kind, "test")
     publish(platform, Publication(name, model, policy, bootstrap=True, actor="test"))
@@ -43,7 +52,7 @@ def publish_built_in(
 
 @cache
 def _trained(name: str) -> Bundle:
-    return _bundle(built_in_kind(name))
+    return _bundle(split_kind() if name == SPLIT else built_in_kind(name))
 
 
 def _bundle(kind: Kind) -> Bundle:

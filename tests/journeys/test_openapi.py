@@ -13,10 +13,12 @@ from schemathesis.checks import not_a_server_error
 from service.app import create_app
 from service.auth import Role
 from service.settings import Settings
+from service.usecases.chain import CHAIN
 from service.usecases.keys import create_key
 from service.wiring import open_platform
 from tests.conftest import publish_small_model
 from tests.journeys.service_process import HOST, Service, serving
+from tests.journeys.small_models import publish_built_in
 from tests.models import examples
 
 DOCUMENT = create_app(Settings(log_level="error")).openapi()
@@ -48,7 +50,9 @@ class Target:
         """Return the key of a role that may make this call."""
         if path.endswith("/override"):
             return self.keys[Role.OPERATOR]
-        if method == "post" and not path.endswith("/replay"):
+        if path == "/v1/references" and method == "post":
+            return self.keys[Role.ADMIN]
+        if path == "/v1/events" or (method == "post" and not path.endswith("/replay")):
             return self.keys[Role.OMS]
         return self.keys[Role.AUDITOR]
 
@@ -58,6 +62,8 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     var = tmp_path_factory.mktemp("openapi") / "var"
     with open_platform(Settings(var=var)) as platform:
         publish_small_model(platform)
+        for kind in CHAIN:
+            publish_built_in(platform, kind)
         keys = {role: create_key(platform, role, role, "test")[1] for role in Role}
     with serving(var) as service:
         yield Target(service, keys)

@@ -8,11 +8,13 @@ import numpy.typing as npt
 import pytest
 
 from models.bundle import Explainer, build_bundle
-from models.decide import LoadedModel, decide, load_model
+from models.decide import LoadedModel, build_case, decide_cases, load_model
 from models.decision import Decision
 from models.domain import ModelRef, PolicyRef
 from models.features import feature_code
+from models.lookup import Lookups
 from models.reasons import ReasonCatalogue
+from models.reference import built_in_references
 from models.scorer import EXPLAINER_ID, Scorer, lightgbm_version
 from models.split.decide import decide_split
 from models.split.policy import built_in_split_policy
@@ -183,4 +185,6 @@ def split_verdicts() -> dict[str, SplitVerdict]:
 
 
 def decided(model: LoadedModel, order: str) -> Decision:
-    return decide(model, order.encode(), lambda: 0.0)
+    lookups = Lookups(model.kind, built_in_references())
+    case = build_case(model, model.schema.parse(order.encode()), lookups)
+    return decide_cases(model, [case], lambda: 0.0, 0.0)[0]

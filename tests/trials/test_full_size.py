@@ -14,10 +14,12 @@ import orjson
 import pytest
 
 from models.bundle import load_bundle
-from models.decide import LoadedModel, decide_many, load_model
+from models.decide import LoadedModel, build_case, decide_cases, load_model
 from models.decision import Decision
 from models.kind import built_in_kind
+from models.lookup import Lookups
 from models.reasons import ReasonCatalogue
+from models.reference import built_in_references
 from service.answers import JsonObject
 from service.settings import Settings
 from service.usecases.records import read_object
@@ -120,8 +122,10 @@ def _decide(var: Path, name: str, orders: int) -> tuple[LoadedModel, Simulation,
         bundle = load_bundle(platform.settings.bundles, live.model.bundle)
     model = load_model(bundle, live.model, policy, live.policy)
     simulation = simulate(name, orders, _OTHER_SEED)
+    lookups = Lookups(model.kind, built_in_references())
     parsed = [model.schema.parse(orjson.dumps(order)) for order in simulation.orders]
-    return model, simulation, decide_many(model, parsed, time.perf_counter)
+    cases = [build_case(model, order, lookups) for order in parsed]
+    return model, simulation, decide_cases(model, cases, time.perf_counter, time.perf_counter())
 
 
 def _post(service: Service, path: str, key: str, body: bytes, content_type: str) -> bytes:
