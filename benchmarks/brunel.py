@@ -28,7 +28,7 @@ from models.split.decide import price
 from models.split.pairs import build_pairs
 from models.split.policy import SplitPolicy
 from models.split.problem import Line, Problem, Service, Stock, Warehouse
-from models.split.solve import Limits, Planner, Status
+from models.split.solve import Limits, Status, solve
 from models.split.verify import verify_plan
 
 _FILE = "Supply chain logisitcs problem.xlsx"
@@ -228,14 +228,14 @@ def _warehouse(order: Order, network: Network, plant: str) -> Warehouse:
 
 def assign_each(orders: Sequence[Order], network: Network) -> Assignment:
     """Place every order by itself, through the split; capacities are relaxed."""
-    planner = Planner(Limits(_POLICY.node_limit, _POLICY.time_limit_seconds))
+    limits = Limits(_POLICY.node_limit, _POLICY.time_limit_seconds)
     plants: list[str | None] = []
     cents = gap = 0
     for number, order in enumerate(orders, start=1):
         problem = build_problem(order, network)
         pairs = build_pairs(problem)
         priced = price(problem, pairs, {pair.key: 0.0 for pair in pairs}, _POLICY)
-        solution = planner.solve(priced)
+        solution = solve(priced, limits)
         if solution.plan is None:
             plants.append(None)
         else:

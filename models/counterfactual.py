@@ -7,49 +7,32 @@ all of it. Fewer changed features come first, then the smaller change, measured 
 scales. Every result was decided again by the whole path, policy included, before it is shown.
 """
 
+import math
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TypeAlias
 
-import numpy as np
 import orjson
 
 from models.decide import (
     Clock,
     LoadedModel,
     apply_policy,
-    decide_snapshot,
     encode,
+    outcome_codes,
     outcome_labels,
 )
 from models.decision import Decision
 from models.domain import Counterfactual, FieldChange, Json, Snapshot, Text, Verdict
 from models.levers import Lever, find_levers
-from models.policy import Level, PolicyResult, fits_set, strictest
+from models.policy import Level, fits_set, strictest
 from models.scorer import Matrix
+from models.smallest_change import Levers, Reach, Trial, highest_margin, reachable, reaching_trials
 from models.surroundings import Surroundings
 from models.wording import format_value
 
 _MAX_SHOWN = 3
 _MAX_CHANGED = 2
-_FIRST_ROWS = 64
 _NO_SURROUNDINGS = Surroundings()
-
-
-_Levers: TypeAlias = tuple[Lever, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """One change: values for some levers, and how large the whole is."""
-
-    size: float
-    levers: tuple[Lever, ...]
-    values: tuple[float, ...]
-
-    def key(self) -> tuple[float, tuple[str, ...]]:
-        """Return what trials of different levers are sorted by."""
-        return self.size, tuple(lever.feature.name for lever in self.levers)
 
 
 def with_counterfactuals(
@@ -105,18 +88,18 @@ def find_counterfactuals(
     if verdict.outcome == codes.favourable.code:
         return ()
     levers = find_levers(model, snapshot)
-    row = encode(model, [snapshot])
-    present = apply_policy(model, snapshot, verdict.attributions.margin, surroundings)
     names = [lever.feature.name for lever in levers]
-    moves = model.policy.thresholds_depend_on(names), model.policy.depends_on(names)
+    moves_thresholds = model.policy.thresholds_depend_on(names)
     # Rules that read nothing that could move fire whatever is changed.
-    floor = strictest(Level.FAVOURABLE, model.policy.fixed_hits(present.hits, names))
+    floor = strictest(Level.FAVOURABLE, model.policy.fixed_hits(verdict.rules, names))
+    row = encode(model, [snapshot])
     for target in (Level.FAVOURABLE, Level.REVIEW):
         if target is Level.REVIEW and verdict.outcome == codes.review.code:
             break
         if floor > target:
             continue
-        search = _Search(model, body, snapshot, row, surroundings, present, *moves, floor, target)
+        limits = None if moves_thresholds else verdict.thresholds
+        search = _Search(model, body, snapshot, row, surroundings, limits, floor, target)
         found = _search(search, levers)
         if found:
             return found
@@ -125,19 +108,21 @@ def find_counterfactuals(
 
 @dataclass(frozen=True, slots=True)
 class _Search:
+    """What is looked for: `target`, or milder; `thresholds` is None when they move too."""
+
     model: LoadedModel
     body: bytes
     snapshot: Snapshot
     row: Matrix
     surroundings: Surroundings
-    present: PolicyResult
-    moves_thresholds: bool
-    moves_rules: bool
+    thresholds: tuple[float, float] | None
     floor: Level
     target: Level
 
 
 def _search(search: _Search, levers: list[Lever]) -> tuple[Counterfactual, ...]:
+    highest = highest_margin(lambda margin: _may_reach(search, margin))
+    reach = Reach(search.model.scorer, search.row, highest)
     shown: list[Counterfactual] = []
     enough: set[str] = set()
     for changed in range(1, min(_MAX_CHANGED, len(levers)) + 1):
@@ -147,101 +132,76 @@ def _search(search: _Search, levers: list[Lever]) -> tuple[Counterfactual, ...]:
             for chosen in combinations(levers, changed)
             if not enough.intersection(lever.feature.name for lever in chosen)
         ]
-        smallest = [_smallest(search, chosen) for chosen in _reachable(search, sets)]
-        for trial in sorted((t for t in smallest if t is not None), key=_Trial.key):
-            enough.update(lever.feature.name for lever in trial.levers if changed == 1)
-            counterfactual = _verified(search, trial)
-            if counterfactual is not None and len(shown) < _MAX_SHOWN:
-                shown.append(counterfactual)
+        found = _smallest(search, reach, sets, _MAX_SHOWN - len(shown))
+        enough = {lever.feature.name for trial, _ in found for lever in trial.levers}
+        shown += [_describe(search, trial, outcome) for trial, outcome in found]
         if len(shown) == _MAX_SHOWN:
             break
     return tuple(shown)
 
 
-def _reachable(search: _Search, sets: list[_Levers]) -> list[_Levers]:
-    """Drop sets of levers that cannot reach the target however far they are moved.
-
-    The model is monotone in some features; where it is in all of a set, its smallest margin is at
-    the ends of their ranges, so one row tells.
-    """
-    ends = [tuple(lever.best() for lever in chosen) for chosen in sets]
-    rows = np.repeat(search.row, len(sets), axis=0)
-    for place, (chosen, values) in enumerate(zip(sets, ends, strict=True)):
-        for lever, value in zip(chosen, values, strict=True):
-            rows[place, lever.column] = value
-    margins = search.model.scorer.margins(rows).tolist()
-    return [
-        chosen
-        for chosen, margin in zip(sets, margins, strict=True)
-        if any(lever.feature.monotone == 0 for lever in chosen) or _may_reach(search, margin)
-    ]
-
-
-def _smallest(search: _Search, chosen: _Levers) -> _Trial | None:
-    """Return the smallest change of exactly these levers that reaches the target."""
-    grids = np.meshgrid(*[np.array(lever.values) for lever in chosen], indexing="ij")
-    values = np.column_stack([grid.ravel() for grid in grids])
-    sizes = np.sum([lever.sizes(values[:, place]) for place, lever in enumerate(chosen)], axis=0)
-    order = np.lexsort((*values.T[::-1], sizes))
-    start, count = 0, _FIRST_ROWS
-    while start < len(order):
-        part = order[start : start + count]
-        rows = np.repeat(search.row, len(part), axis=0)
-        rows[:, [lever.column for lever in chosen]] = values[part]
-        margins = search.model.scorer.margins(rows).tolist()
-        for place, margin in zip(part.tolist(), margins, strict=True):
-            trial = _Trial(float(sizes[place]), chosen, tuple(values[place].tolist()))
-            if _may_reach(search, margin) and _passes_policy(search, trial, margin):
-                return trial
-        start, count = start + count, count * 4
-    return None
+def _smallest(
+    search: _Search, reach: Reach, sets: list[Levers], room: int
+) -> list[tuple[Trial, str]]:
+    """Return the smallest change of each set with its outcome, and of those the `room` smallest."""
+    found: list[tuple[Trial, str]] = []
+    for chosen in reachable(reach, sets):
+        # What is larger than all that will be shown need not be looked at.
+        most = found[-1][0].size if len(found) == room else math.inf
+        for trial in reaching_trials(reach, chosen, most):
+            outcome = _outcome_after(search, trial)
+            if outcome is not None:
+                found = sorted([*found, (trial, outcome)], key=lambda one: one[0].key())[:room]
+                break
+    return found
 
 
 def _may_reach(search: _Search, margin: float) -> bool:
     """Tell whether the target is possible at a margin, before the policy is asked in full."""
-    model, present = search.model, search.present
+    model = search.model
     probability = model.calibration.probability(margin)
-    level = present.level_at(probability)
-    if search.moves_thresholds:
-        level = model.policy.mildest_level(probability)
-    level = max(level, search.floor)
+    level = max(_level_at(search, probability), search.floor)
     labels = outcome_labels(model, margin, search.surroundings)
     if labels is not None and not fits_set(level, labels):
         level = Level.REVIEW
     return level <= search.target
 
 
-def _passes_policy(search: _Search, trial: _Trial, margin: float) -> bool:
-    if not search.moves_thresholds and not search.moves_rules:
-        return True  # they are those of the order as it is, and were looked at above
-    changed = {
-        lever.feature.name: value for lever, value in zip(trial.levers, trial.values, strict=True)
-    }
-    features = {**search.snapshot.features, **changed}
-    snapshot = Snapshot(features, search.snapshot.context)
-    found = apply_policy(search.model, snapshot, margin, search.surroundings)
-    return found.level <= search.target
+def _level_at(search: _Search, probability: float) -> Level:
+    if search.thresholds is None:
+        return search.model.policy.mildest_level(probability)
+    review_at, adverse_at = search.thresholds
+    if probability >= adverse_at:
+        return Level.ADVERSE
+    return Level.REVIEW if probability >= review_at else Level.FAVOURABLE
 
 
-def _verified(search: _Search, trial: _Trial) -> Counterfactual | None:
+def _outcome_after(search: _Search, trial: Trial) -> str | None:
+    """Return what the whole path answers to the order so changed; None when it is not enough.
+
+    Only the reasons are left out: they are told about an outcome and have no part in it.
+    """
     model = search.model
-    changes = {
+    order = model.schema.parse(changed_order(search.body, _changes(trial)))
+    changed = model.extractor.snapshot(order.values)
+    # What tables say does not change: no look-up reads a field that somebody could change.
+    snapshot = Snapshot(changed.features, {**search.snapshot.context, **changed.context})
+    # Adding 0.0 turns -0.0 into 0.0, as the decision itself does.
+    margin = float(model.scorer.margins(encode(model, [snapshot]))[0]) + 0.0
+    level = apply_policy(model, snapshot, margin, search.surroundings).level
+    return outcome_codes(model.kind)[level] if level <= search.target else None
+
+
+def _changes(trial: Trial) -> dict[str, FieldChange]:
+    return {
         lever.feature.name: FieldChange(str(lever.feature.source), lever.present, value)
         for lever, value in zip(trial.levers, trial.values, strict=True)
     }
-    order = model.schema.parse(changed_order(search.body, changes))
-    changed = model.extractor.snapshot(order.values)
-    # What tables say does not change: no look-up reads a field that somebody could change.
-    context = {**search.snapshot.context, **changed.context}
-    verdict = decide_snapshot(model, Snapshot(changed.features, context), search.surroundings)
-    if verdict.outcome not in _codes_up_to(model, search.target):
-        return None
-    return Counterfactual(changes, verdict.outcome, _say(model, changes, verdict.outcome))
 
 
-def _codes_up_to(model: LoadedModel, target: Level) -> tuple[str, ...]:
-    outcomes = model.kind.outcomes
-    return (outcomes.favourable.code, outcomes.review.code)[: target + 1]
+def _describe(search: _Search, trial: Trial, outcome: str) -> Counterfactual:
+    changes = _changes(trial)
+    return Counterfactual(changes, outcome, _say(search.model, changes, outcome))
 
 
 def changed_order(body: bytes, changes: dict[str, FieldChange]) -> bytes:

@@ -158,6 +158,8 @@ class Kind(Part):
     def _check_node(self) -> None:
         if self.node is None:
             return
+        if not self.features:
+            raise ValueError("a node is sent features, and the kind has none")
         personal = {field.path for field in self.request if field.personal}
         for feature in self.features:
             if personal & {feature.source, *feature.inputs}:

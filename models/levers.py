@@ -7,8 +7,9 @@ split points too.
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def find_levers(model: LoadedModel, snapshot: Snapshot) -> list[Lever]:
         if feature.actionable is None or not isinstance(present, float):
             continue
         points = (*model.thresholds[column], *_rule_points(model, feature.name))
-        values = written_values(present, sorted(set(points)), feature.actionable)
+        values = written_values(present, points, feature.actionable)
         if values:
             levers.append(Lever(feature, column, present, feature.actionable.scale, values))
     return levers
@@ -60,19 +61,29 @@ def _rule_points(model: LoadedModel, name: str) -> Iterator[float]:
 
 
 def written_values(
-    present: float, points: list[float], actionable: Actionable
+    present: float, points: Iterable[float], actionable: Actionable
 ) -> tuple[float, ...]:
     """Return for each interval between split points its nearest value that may be written."""
     low, high, step = actionable.minimum, actionable.maximum, actionable.step
-    # LightGBM also splits at infinity, to part missing values; no written value lies beyond.
-    near = [point for point in points if low - step <= point <= high + step]
+    near, above, below = _beside(tuple(points), low, high, step)
     here = bisect_left(near, present)
-    values = {
-        *(_first_above(point, step) for point in near[here:]),
-        *(_last_up_to(point, step) for point in near[:here]),
-    }
+    values = {*above[here:], *below[:here]}
     within = {value for value in values if low <= value <= high and value != present}
     return tuple(sorted(within, key=lambda value: (abs(value - present), value)))
+
+
+@lru_cache(maxsize=256)
+def _beside(
+    points: tuple[float, ...], low: float, high: float, step: float
+) -> tuple[tuple[float, ...], ...]:
+    """Return the points that matter, rising, and the values that may be written beside each.
+
+    They follow from the model and the policy alone, and every order asks for the same ones.
+    """
+    # LightGBM also splits at infinity, to part missing values; no written value lies beyond.
+    near = tuple(sorted({point for point in points if low - step <= point <= high + step}))
+    above = tuple(_first_above(point, step) for point in near)
+    return near, above, tuple(_last_up_to(point, step) for point in near)
 
 
 def _first_above(point: float, step: float) -> float:

@@ -52,6 +52,18 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._node_calls = Counter(
+            "candor_node_calls",
+            "Decisions that rest on an outside node, by kind and result: answered, not-asked, or "
+            "the failure's code.",
+            ["kind", "result"],
+            registry=self.registry,
+        )
+
+    def count_node_call(self, kind: str, result: str) -> None:
+        """Count one decision that an outside node was to make."""
+        self._node_calls.labels(kind, result).inc()
+
     def count_pull(self, table: str, result: str) -> None:
         """Count one pull of a reference table."""
         self._pulls.labels(table, result).inc()

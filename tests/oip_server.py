@@ -127,7 +127,7 @@ class OipServer:
         """Return the honest answer."""
         sent = {one["name"]: one["data"][0] for one in request["inputs"]}
         values = {
-            "drop_height_cm": WEIGHTS["drop_height_cm"] * (sent["drop_height_cm"] or 0.0),
+            "drop_height_cm": WEIGHTS["drop_height_cm"] * (sent.get("drop_height_cm") or 0.0),
             "double_walled": WEIGHTS["double_walled"] * sent.get("double_walled", False),
             "material": WEIGHTS["material"] * (sent.get("material") == "glass"),
         }

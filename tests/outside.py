@@ -2,15 +2,20 @@
 
 import re
 import tomllib
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from models.calibration import logistic
 from models.content_store import content_digest
+from models.decide import build_case
 from models.domain import PolicyRef
 from models.kind import Kind, parse_kind
-from models.outside import OutsideModel, load_outside
+from models.outside import OutsideModel, decide_outside, load_outside, request_body
+from models.outside_verdict import NodeCall, OutsideDecision
 
 DOCUMENT = Path(__file__).parents[1] / "docs/writing-an-outside-kind.md"
 NAME = "fragile_parcel"
@@ -62,3 +67,37 @@ def outside_order(country: str | None = "DE", **changes: Any) -> bytes:  # noqa:
         **changes,
     }
     return orjson.dumps({name: value for name, value in order.items() if value is not None})
+
+
+ANSWER = orjson.dumps(
+    {
+        "model_name": "fragile-parcel",
+        "model_version": "3",
+        "id": None,
+        "outputs": [
+            {"name": name, "shape": [len(data)], "datatype": "FP64", "data": data}
+            for name, data in (
+                ("damage_probability", [logistic(0.9)]),
+                ("contributions", [2.4, 0.0, 0.5]),
+                ("expected_value", [-2.0]),
+            )
+        ],
+    }
+).decode()
+
+
+@cache
+def ready_model() -> OutsideModel:
+    """Return the kind ready to decide, made once."""
+    return outside_model()
+
+
+def decided(body: str | None = ANSWER, country: str = "DE") -> OutsideDecision:
+    """Decide an order by an answer, without a node; None for an answer that is not UTF-8."""
+    model = ready_model()
+    case = build_case(model, model.schema.parse(outside_order(country)))
+    sent = request_body(model, case.snapshot, "d-1")
+    digest = None if body is None else sha256(body.encode()).hexdigest()
+    call = NodeCall("d-1", sha256(sent).hexdigest(), 12.5, 200, body, digest, None)
+    asked = None if country == "CN" else call
+    return decide_outside(model, case, asked, {"node": 12.5})

@@ -146,10 +146,10 @@ def test_the_request_is_that_of_the_protocols_own_client(desk: Desk, node: OipSe
     [request] = node.requests
     assert request["parameters"] == {"content_type": "pd"}
     assert request["inputs"] == [
-        {"name": "drop_height_cm", "shape": [1, 1], "datatype": "FP64", "data": [None]},
+        {"name": "drop_height_cm", "shape": [1], "datatype": "FP64", "data": [None]},
         {
             "name": "material",
-            "shape": [1, 1],
+            "shape": [1],
             "datatype": "BYTES",
             "data": ["glass"],
             "parameters": {"content_type": "str"},
@@ -251,6 +251,8 @@ def test_a_dripping_node_is_given_up_in_time(
 def test_a_failing_node(desk: Desk, node: OipServer) -> None:
     node.status = 500
     assert failed(desk, "http-status")["node"]["status"] == 500
+    counted = desk.client.get("/metrics").text
+    assert f'candor_node_calls_total{{kind="{NAME}",result="http-status"}} 1.0' in counted
 
 
 def test_a_redirect_is_never_followed(desk: Desk, node: OipServer) -> None:

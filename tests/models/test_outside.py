@@ -20,9 +20,7 @@ from models.kind import built_in_kind, parse_kind
 from models.kind_store import load_stored_kind, save_kind
 from models.node import Node
 from models.outside import (
-    NodeCall,
     OutsideModel,
-    OutsideVerdict,
     conclude_outside,
     decide_outside,
     load_outside,
@@ -30,6 +28,7 @@ from models.outside import (
     model_ref,
     request_body,
 )
+from models.outside_verdict import NodeCall, OutsideVerdict
 from tests.models.examples import small_kind
 from tests.outside import (
     outside_document,
@@ -127,6 +126,31 @@ def test_a_tensor_that_is_none_is_named(change: dict[str, Any], code: str) -> No
     failure = concluded(orjson.dumps(said).decode()).failure
     assert failure is not None
     assert failure.code == code
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("model_name", "wrong-model"), ("model_version", "wrong-version"), ("id", "wrong-id")],
+)
+@pytest.mark.parametrize("value", [[], {}, 7, "x" * 1_000])
+def test_a_name_of_any_type_is_compared(name: str, code: str, value: object) -> None:
+    failure = concluded(orjson.dumps({**answer(), name: value}).decode()).failure
+    assert failure is not None
+    assert failure.code == code
+    assert len(failure.detail) < 120
+
+
+def test_outputs_are_those_of_the_kind_and_no_others() -> None:
+    for change, code in (
+        (lambda outputs: outputs[:2], "missing-output"),
+        (lambda outputs: [*outputs, 1], "unexpected-output"),
+        (lambda outputs: [*outputs, outputs[0]], "unexpected-output"),
+        (lambda _: {}, "wrong-form"),
+    ):
+        said = answer()
+        failure = concluded(orjson.dumps({**said, "outputs": change(said["outputs"])}).decode())
+        assert failure.failure is not None
+        assert failure.failure.code == code
 
 
 @pytest.mark.parametrize("number", ["NaN", "1e400", "-1e400", f"{10**400}", "[" * 5_000])
@@ -291,6 +315,8 @@ def test_a_kind_with_a_node_sends_nothing_personal_and_promises_nothing() -> Non
     promising["policy"]["promise"] = {"adverse": 0.1, "favourable": 0.1}
     with pytest.raises(KindFileError, match="no promise can be kept"):
         parse_kind(promising)
+    with pytest.raises(KindFileError, match="the kind has none"):
+        parse_kind({**unexplained_document(), "features": []})
     named = outside_document()
     named["policy"]["rules"][0]["id"] = "node-failed"
     with pytest.raises(KindFileError, match="the platform's own"):
