@@ -13,14 +13,8 @@ from itertools import combinations
 
 import orjson
 
-from models.decide import (
-    Clock,
-    LoadedModel,
-    apply_policy,
-    encode,
-    outcome_codes,
-    outcome_labels,
-)
+from models.conclude import apply_policy, outcome_codes, outcome_labels
+from models.decide import Clock, LoadedModel, encode
 from models.decision import Decision
 from models.domain import Counterfactual, FieldChange, Json, Snapshot, Text, Verdict
 from models.levers import Lever, find_levers

@@ -11,12 +11,8 @@ from typing import Final
 
 from models.caps import CapKey
 from models.case import Case
-from models.decide import (
-    confidence_in,
-    describe_conflict,
-    outcome_codes,
-    present_runtime,
-)
+from models.conclude import confidence_in, describe_conflict, outcome_codes
+from models.decide import present_runtime
 from models.domain import (
     CapStanding,
     Effect,
