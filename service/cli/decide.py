@@ -9,6 +9,7 @@ from service.answers import JsonObject
 from service.cli.options import ACTOR, JsonOption, VarOption, load_settings
 from service.cli.output import print_json, reported_errors, say
 from service.language import text_language
+from service.usecases.chain import ChainAsk, decide_chain
 from service.usecases.decide import Ask, Line
 from service.usecases.records import read_object
 from service.usecases.split import decide_any
@@ -17,21 +18,44 @@ from service.wiring import open_platform
 
 def decide(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The order, JSON.")],
-    kind: Annotated[str, typer.Option("--kind", help="Name of the kind.")],
+    kind: Annotated[str | None, typer.Option("--kind", help="Name of the kind.")] = None,
+    *,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="From admission to split, instead of one kind.")
+    ] = False,
     lang: Annotated[Literal["zh-CN", "en"] | None, typer.Option(help="Of the texts.")] = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
+    as_json: JsonOption = False,
     var: VarOption = None,
 ) -> None:
-    """Decide one order, record it and print the decision."""
+    """Decide one order, record it and print the decision, or those of the whole chain."""
+    if chain == (kind is not None):
+        raise typer.BadParameter("give either --kind KIND or --chain")
     with reported_errors():
         settings = load_settings(var)
-        ask = Ask(kind, ACTOR, "cli", text_language(lang or settings.language))
+        language = text_language(lang or settings.language)
+        line = Line(file.read_bytes())
         with open_platform(settings) as platform:
-            answer = decide_any(platform, ask, Line(file.read_bytes()))
+            if kind is None:
+                answer = decide_chain(platform, ChainAsk(ACTOR, "cli", language), line)
+            else:
+                answer = decide_any(platform, Ask(kind, ACTOR, "cli", language), line)
         if as_json:
             print_json(answer)
+        elif kind is None:
+            print_chain(answer)
         else:
             print_decision(answer)
+
+
+def print_chain(answer: JsonObject) -> None:
+    """Print what a chain came to, and each of its decisions."""
+    stopped = "" if answer["stopped_at"] is None else f", stopped at {answer['stopped_at']}"
+    say(f"chain       {answer['outcome']}{stopped}")
+    decisions = answer["decisions"]
+    for decision in map(read_object, decisions if isinstance(decisions, list) else []):
+        say()
+        say(f"kind        {decision['kind']}")
+        print_decision(decision)
 
 
 def print_decision(answer: JsonObject) -> None:

@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from audit.verify import verify_store
 from models.chain import chain_examples
@@ -16,7 +19,9 @@ from models.split.policy import built_in_split_policy
 from service.api.chain_schemas import Chain, EventList
 from service.app import create_app
 from service.auth import Role
+from service.cli.application import application
 from service.settings import Settings
+from service.usecases.chain import CHAIN
 from service.usecases.keys import create_key
 from service.usecases.replay import replay_sample
 from service.wiring import Platform, open_platform
@@ -244,6 +249,25 @@ def test_concurrent_requests_never_take_more_than_a_cap_allows(settings: Setting
         ).json()
         assert alone["outcome"] == "review"
         world.verify()
+
+
+def test_the_command_line_decides_the_same_chain(settings: Settings, tmp_path: Path) -> None:
+    world = World(settings, admission=ACCEPT, risk=ACCEPT)
+    file = tmp_path / "order.json"
+    file.write_bytes(orjson.dumps(order("shipped-in-two-parcels")))
+    given = ["--var", str(settings.var), "--lang", "en"]
+    said = CliRunner().invoke(application, ["decide", str(file), "--chain", *given])
+    assert said.exit_code == 0, said.output
+    assert said.stdout.startswith("chain       ship\n")
+    assert [f"kind        {kind}\n" in said.stdout for kind in CHAIN] == [True] * 3
+    asked = CliRunner().invoke(application, ["decide", str(file), "--chain", "--json", *given])
+    Chain.model_validate_json(asked.stdout)
+    stopped = World(settings, admission=REVIEW)
+    halted = CliRunner().invoke(application, ["decide", str(file), "--chain", *given])
+    assert halted.stdout.startswith("chain       review, stopped at admission\n")
+    assert stopped.keys != world.keys
+    both = CliRunner().invoke(application, ["decide", str(file), *given])
+    assert both.exit_code == 2
 
 
 def test_events_tell_what_happened_after_the_answer(settings: Settings) -> None:
