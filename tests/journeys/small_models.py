@@ -52,10 +52,11 @@ def publish_built_in(
 
 @cache
 def _trained(name: str) -> Bundle:
-    return _bundle(split_kind() if name == SPLIT else built_in_kind(name))
+    return train_bundle(split_kind() if name == SPLIT else built_in_kind(name))
 
 
-def _bundle(kind: Kind) -> Bundle:
+def train_bundle(kind: Kind) -> Bundle:
+    """Return a bundle trained on a few thousand simulated orders."""
     name = kind.name
     dataset = build_dataset(kind, source_of_simulation(simulate(name, _ORDERS, _SEED), _SEED))
     fit, stop, rest = np.split(np.arange(_ORDERS), [2_000, 2_500])

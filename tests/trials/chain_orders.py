@@ -149,7 +149,7 @@ def _draw_warehouse(
             "turnover_days": int(random.integers(5, 200)),
         }
         for sku, pieces in wanted.items()
-        if random.random() < 0.75
+        if random.random() < 0.65
     ]
     return {
         "warehouse_id": f"WH-{name + 1}",

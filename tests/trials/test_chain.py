@@ -36,10 +36,12 @@ from service.usecases.publish import publish
 from service.usecases.records import find_decision, read_header, read_object
 from service.usecases.replay import replay_sample
 from service.wiring import Platform, open_platform
-from tests.journeys.small_models import _bundle, publish_built_in
+from tests.journeys.small_models import publish_built_in, train_bundle
 from tests.trials.chain_orders import build_chain_orders
 
 _SEED: Final = 20_260
+# Forty orders of which some have no plan.
+_SHORT_SEED: Final = 4
 _CHAIN: Final = ("admission", "risk", SPLIT)
 _AT_ONCE: Final = 4
 
@@ -69,12 +71,12 @@ class Chain:
 @pytest.mark.trial
 def test_two_thousand_whole_orders_decide_verify_and_replay(settings: Settings) -> None:
     """Every chain is whole, every record verifies and replays, every warehouse has its reason."""
-    _walk(settings, 2_000)
+    _walk(settings, 2_000, _SEED)
 
 
 def test_whole_orders_decide_verify_and_replay_in_short(settings: Settings) -> None:
     """The same with forty orders."""
-    _walk(settings, 40)
+    _walk(settings, 40, _SHORT_SEED)
 
 
 def test_orders_come_again_by_their_seed_and_are_those_of_one_customer() -> None:
@@ -89,15 +91,17 @@ def test_orders_come_again_by_their_seed_and_are_those_of_one_customer() -> None
         assert 2 <= len(_objects(order["warehouses"])) <= 6
 
 
-def _walk(settings: Settings, count: int) -> None:
+def _walk(settings: Settings, count: int, seed: int) -> None:
     with open_platform(settings) as platform:
         _publish(platform)
         key = create_key(platform, "oms", Role.OMS, "trial")[1]
-    client = TestClient(create_app(settings), raise_server_exceptions=False)
+    # As it is served: what is live is not read again for every order.
+    served = settings.model_copy(update={"model_refresh_seconds": 1.0})
+    client = TestClient(create_app(served), raise_server_exceptions=False)
     with client:
         platform = client.app.state.platform  # type: ignore[attr-defined]  # typed as ASGI
         # 1. Decide, some orders at once.
-        chains = _decide(client, key, build_chain_orders(count, _SEED))
+        chains = _decide(client, key, build_chain_orders(count, seed))
         assert len(chains) == count
         # 2. Each chain is whole, and each split of it explains what it left out.
         for chain in chains:
@@ -109,6 +113,9 @@ def _walk(settings: Settings, count: int) -> None:
             if chain.decisions[-1]["kind"] == SPLIT:
                 _check_split(chain, splits[str(chain.decisions[-1]["decision_id"])])
         _report(chains, records, list(splits.values()))
+        # What was checked was there: orders with a plan and without, and warehouses left out.
+        assert {one.verdict.plan is None for one in splits.values()} == {True, False}
+        assert any(one.verdict.why_not for one in splits.values())
         # 3. All of it verifies and replays to the last bit.
         _check_proof(platform, sum(len(one) for one in records.values()))
 
@@ -116,7 +123,7 @@ def _walk(settings: Settings, count: int) -> None:
 def _publish(platform: Platform) -> None:
     for kind in ("admission", "risk"):
         publish_built_in(platform, kind)
-    bundle = _bundle(split_kind())
+    bundle = train_bundle(split_kind())
     save_bundle(platform.settings.bundles, bundle)
     policy = save_split_policy(platform.settings.policies, built_in_split_policy())
     model = ModelRef(SPLIT, "1", bundle.digest, "run")
@@ -160,7 +167,7 @@ def _check_chain(chain: Chain) -> None:
 
 
 def _check_header_chain(platform: Platform, chain: Chain) -> None:
-    """The Merkle leaves themselves name chain and parent."""
+    """Hold the Merkle leaves themselves to chain and parent."""
     parent: str | None = None
     for one in chain.decisions:
         header = read_header(find_decision(platform, str(one["decision_id"])).leaf)
@@ -193,7 +200,7 @@ def _check_split(chain: Chain, recorded: RecordedSplit) -> None:
 
 
 def _check_conflict(chain: Chain, recorded: RecordedSplit) -> None:
-    """An order without a plan names lines and constraints that cannot be kept together."""
+    """Ask for lines and constraints that cannot be kept together where there is no plan."""
     conflict = recorded.verdict.conflict
     assert conflict is not None
     assert conflict.constraints
@@ -230,7 +237,7 @@ def _report(
     _print(f"\n{len(chains)} whole orders, {_AT_ONCE} at once")
     _print(f"outcomes {dict(Counter(str(chain.said['outcome']) for chain in chains))}")
     stopped = Counter(str(chain.said["stopped_at"]) for chain in chains)
-    _print(f"stopped at {({k: round(n / len(chains), 3) for k, n in stopped.items()})}")
+    _print(f"stopped at { ({k: round(n / len(chains), 3) for k, n in stopped.items()}) }")
     by_length: dict[int, list[float]] = defaultdict(list)
     for chain in chains:
         by_length[len(chain.decisions)].append(chain.seconds * 1e3)
