@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from models.bundle import save_bundle, save_policy
 from models.domain import ModelRef
@@ -12,6 +14,12 @@ from service.settings import Settings
 from service.usecases.publish import publish
 from service.wiring import Platform, open_platform
 from tests.models import examples
+
+# How long a case takes is no property of the code: other work may share the machine.
+hypothesis_settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("unhurried")
 
 
 @pytest.fixture
