@@ -24,6 +24,7 @@ check: setup ## lint, types, layers
 	$(BIN)/lint-imports
 
 test: check ## every check and every test
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends postgresql >/dev/null; }
 	@command -v curl >/dev/null || apt-get install -qq -y --no-install-recommends curl >/dev/null
 	$(BIN)/python -m pytest --cov --cov-report=term-missing -n 2 --dist loadgroup -m "not trial"
 

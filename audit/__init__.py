@@ -1,29 +1,50 @@
 """From a decision to proof of it; SQL and bytes, no HTTP and no MLflow.
 
-Read `log.append` first: entries (`records`, `facts`) become canonical headers (`canonical`) with
-sealed parts (`seal`), a longer Merkle tree (`merkle`), one signed head (`checkpoint`) and receipts
-(`receipt`), written in one transaction (`store`, `reading`, `tables`, `sqlite`). `tiles` serves
-the log to other tools, `verify` (`scan`, `inspection`) checks all that is stored, `replay` decides
-a record again.
+Read `log.append` first: entries (`records`, `identifiers`, `facts`) become canonical headers
+(`canonical`) with parts sealed (`seal`) under a key for each data subject (`subject_keys`), a
+longer Merkle tree (`merkle`), one signed head (`checkpoint`) and receipts (`receipt`), written in
+one transaction (`store`, `reading`, `tables`, `guards`; `sqlite` or `postgres`). `schema`,
+`migrations` and `ownership` make the tables. `tiles` serves the log to other tools, `verify`
+(`scan`, `opening`, `inspection`, `counters`) checks all that is stored, `replay` decides a record
+again and `divergence` says why it differs, `erasure` destroys a subject's key, and `ledger`
+remembers that it did. `rotation` knows whose key signs, `witnessed` and `kept` compare the log with
+a checkpoint outside the database, `recovery` goes on after a loss, `cosignature` keeps what
+witnesses signed.
 """
 
 __all__ = [
     "canonical",
     "checkpoint",
+    "cosignature",
+    "divergence",
+    "erasure",
     "errors",
     "facts",
+    "guards",
+    "identifiers",
     "inspection",
+    "kept",
+    "ledger",
     "log",
     "merkle",
+    "migrations",
+    "opening",
+    "ownership",
+    "postgres",
     "reading",
     "receipt",
     "records",
+    "recovery",
     "replay",
+    "rotation",
     "scan",
+    "schema",
     "seal",
     "sqlite",
     "store",
+    "subject_keys",
     "tables",
     "tiles",
     "verify",
+    "witnessed",
 ]

@@ -7,6 +7,7 @@ number or a base64 text, no control characters, bounded length.
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 from audit.errors import CheckpointInvalidError, VerifierKeyInvalidError
 from audit.merkle import HASH_SIZE_BYTES
 
-_ED25519_TYPE: Final = b"\x01"
+ED25519: Final = b"\x01"
 _KEY_SIZE_BYTES: Final = 32
 _KEY_ID_SIZE_BYTES: Final = 4
 _SIGNATURE_SIZE_BYTES: Final = 64
@@ -29,6 +30,8 @@ _LARGEST_TREE_SIZE: Final = 2**63 - 1
 _LONGEST_NOTE_CHARACTERS: Final = 65_536
 _MOST_SIGNATURES: Final = 64
 _SIGNATURE_PREFIX: Final = "— "
+_LONGEST_NAME_CHARACTERS: Final = 256
+_LONGEST_KEY_CHARACTERS: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,8 @@ class LogSigner:
     def __post_init__(self) -> None:
         _verify_key_name(self.origin)
         public_key = self.private_key.public_key().public_bytes_raw()
-        key_id = _key_id(self.origin, public_key)
-        text = f"{self.origin}+{key_id.hex()}+{_to_base64(_ED25519_TYPE + public_key)}"
+        key_id = build_key_id(self.origin, public_key)
+        text = f"{self.origin}+{key_id.hex()}+{_to_base64(ED25519 + public_key)}"
         object.__setattr__(self, "_key_id", key_id)
         object.__setattr__(self, "verifier_key", text)
 
@@ -112,25 +115,63 @@ class LogSigner:
         signature = self._key_id + self.private_key.sign(body.encode())
         return f"{body}\n{_SIGNATURE_PREFIX}{self.origin} {_to_base64(signature)}\n"
 
+    def sign_statement(self, statement: str, lines: Sequence[str]) -> str:
+        """Return a signed note that says something else than a tree head.
 
-def parse_verifier_key(text: str) -> VerifierKey:
+        Parameters
+        ----------
+        statement
+            What it is, as its first line; it has a space, so that it can be no log's origin and
+            the note never passes for a checkpoint.
+        lines
+            What it says, after the name of the log.
+
+        Raises
+        ------
+        CheckpointInvalidError
+            If the note could be taken for another.
+        """
+        said = [statement, self.origin, *lines]
+        if " " not in statement or not all(line and "\n" not in line for line in said):
+            raise CheckpointInvalidError("a statement has a space in its name, and plain lines")
+        body = "".join(f"{line}\n" for line in said)
+        signature = self._key_id + self.private_key.sign(body.encode())
+        return f"{body}\n{_SIGNATURE_PREFIX}{self.origin} {_to_base64(signature)}\n"
+
+
+def parse_verifier_key(text: str, algorithm: bytes = ED25519) -> VerifierKey:
     """Read a verifier key of the form name+hash+base64.
+
+    Parameters
+    ----------
+    text
+        One line.
+    algorithm
+        Signature type that the key has to be of, 1 byte.
 
     Raises
     ------
     VerifierKeyInvalidError
         If the form, the hash or the kind of key is another.
     """
-    name, _, rest = text.strip("\n").partition("+")
+    if len(text) > _LONGEST_KEY_CHARACTERS:
+        raise VerifierKeyInvalidError("the verifier key is too long")
+    name, _, rest = text.removesuffix("\n").partition("+")
     hash_hex, _, encoded = rest.partition("+")
     _verify_key_name(name)
     key = _from_base64(encoded)
-    if key is None or len(key) != 1 + _KEY_SIZE_BYTES or key[:1] != _ED25519_TYPE:
+    if key is None or len(key) != 1 + _KEY_SIZE_BYTES or key[:1] != algorithm:
         raise VerifierKeyInvalidError("the verifier key does not hold an Ed25519 key")
-    key_id = _key_id(name, key[1:])
+    key_id = build_key_id(name, key[1:], algorithm)
     if hash_hex != key_id.hex():
         raise VerifierKeyInvalidError("the verifier key's hash does not match its name and key")
     return VerifierKey(name, key_id, key[1:])
+
+
+def build_key_id(name: str, public_key: bytes, algorithm: bytes = ED25519) -> bytes:
+    """Return the 4 bytes that stand before each signature of a key."""
+    digest = sha256(name.encode() + b"\n" + algorithm + public_key).digest()
+    return digest[:_KEY_ID_SIZE_BYTES]
 
 
 def parse_checkpoint(note: str) -> Checkpoint:
@@ -141,7 +182,7 @@ def parse_checkpoint(note: str) -> Checkpoint:
     CheckpointInvalidError
         If the note or its body is malformed.
     """
-    body, _ = _split_note(note)
+    body, _ = split_note(note)
     lines = body.split("\n")[:-1]
     if len(lines) < _LEAST_BODY_LINES or "" in lines:
         raise CheckpointInvalidError("a checkpoint has an origin, a size and a root, each a line")
@@ -175,7 +216,7 @@ def verify_checkpoint(note: str, vkey: str) -> Checkpoint:
     if checkpoint.origin != key.name:
         raise CheckpointInvalidError("the checkpoint is of another log than the key")
     # 3. Exactly one signature is by this key, and it holds.
-    body, signatures = _split_note(note)
+    body, signatures = split_note(note)
     ours = [sig for name, sig in signatures if name == key.name and sig[:4] == key.key_id]
     if len(ours) != 1:
         raise CheckpointInvalidError(f"{len(ours)} signatures by the log's key, not one")
@@ -210,7 +251,14 @@ def parse_decimal(text: str) -> int:
     return int(text)
 
 
-def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """Return what a note signs, and each signer's name with its key id and signature.
+
+    Raises
+    ------
+    CheckpointInvalidError
+        If the note is malformed.
+    """
     if len(note) > _LONGEST_NOTE_CHARACTERS:
         raise CheckpointInvalidError("the note is too long")
     if any(character < " " and character != "\n" for character in note) or not _is_utf8(note):
@@ -236,17 +284,12 @@ def _parse_signature(line: str) -> tuple[str, bytes]:
 
 def _is_key_name(name: str) -> bool:
     odd = any(character.isspace() or not character.isprintable() for character in name)
-    return bool(name) and "+" not in name and not odd
+    return 0 < len(name) <= _LONGEST_NAME_CHARACTERS and "+" not in name and not odd
 
 
 def _verify_key_name(name: str) -> None:
     if not _is_key_name(name):
-        raise VerifierKeyInvalidError("a key's name is not empty and has no space or plus sign")
-
-
-def _key_id(name: str, public_key: bytes) -> bytes:
-    digest = sha256(name.encode() + b"\n" + _ED25519_TYPE + public_key).digest()
-    return digest[:_KEY_ID_SIZE_BYTES]
+        raise VerifierKeyInvalidError("a key's name has 1 to 256 characters, no space, no plus")
 
 
 def _is_utf8(text: str) -> bool:

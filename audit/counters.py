@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select
+from sqlmodel import col
 
 from audit.canonical import parse_json
 from audit.errors import RecordMalformedError
 from audit.records import CounterKey
+from audit.tables import CounterRow
 
 _MARK = b'"counted":[['
 
@@ -39,8 +41,8 @@ class CounterTally:
 
     def differences(self, connection: Connection) -> Iterator[str]:
         """Yield a sentence for each counter that is not what the records add up to."""
-        columns = ", ".join(CounterKey.__dataclass_fields__)
-        query = text(f"SELECT {columns}, used FROM cap_counter")  # noqa: S608 - constant names
+        columns = [col(getattr(CounterRow, name)) for name in CounterKey.__dataclass_fields__]
+        query = select(*columns, col(CounterRow.used))
         stored = {CounterKey(*row[:4]): row[4] for row in connection.execute(query)}
         for key in sorted(stored.keys() | self._used.keys(), key=str):
             if stored.get(key, 0) != self._used[key]:

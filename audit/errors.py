@@ -15,13 +15,27 @@ class AuditError(PlatformError):
 
 
 class UnsafeStoreError(AuditError):
-    """The SQLite version and journal mode in use can lose acknowledged commits."""
+    """The database as it is set up could lose acknowledged commits, or have records changed."""
 
     code = "unsafe-store"
     default_remedy = (
-        "Use SQLite 3.51.3 or later (pysqlite3 brings one), or journal_mode=DELETE with "
-        "synchronous=EXTRA."
+        "SQLite: 3.51.3 or later (pysqlite3 brings one), or journal_mode=DELETE with "
+        "synchronous=EXTRA. PostgreSQL: set it up as docs/databases.md says."
     )
+
+
+class SchemaOutdatedError(AuditError):
+    """The database's schema is not the one that this program works with."""
+
+    code = "schema-outdated"
+    default_remedy = "Run `candor database migrate` with the owner's CANDOR_DATABASE_OWNER_URL."
+
+
+class DatabaseUrlError(AuditError):
+    """The URL of the database is malformed, or of a database that is not supported."""
+
+    code = "database-url-invalid"
+    default_remedy = "Write it as docs/databases.md says: sqlite:///… or postgresql+psycopg://…"
 
 
 class StoreUnavailableError(AuditError):
@@ -36,6 +50,50 @@ class LogDamagedError(AuditError):
 
     code = "log-damaged"
     default_remedy = "Run `candor verify`, restore the entry it names from a copy, then try again."
+
+
+class LogRolledBackError(LogDamagedError):
+    """The database is not a continuation of the last checkpoint kept outside it."""
+
+    code = "log-rolled-back"
+    default_remedy = (
+        "Restore the newest copy of the database; if there is none, `candor recover --confirm` "
+        "goes on under a new origin and key and records what is lost."
+    )
+
+
+class CheckpointLostError(LogDamagedError):
+    """The checkpoint kept outside the database is missing or unreadable."""
+
+    code = "checkpoint-lost"
+    default_remedy = (
+        "Mount the disk that holds it or restore the file; if it is gone for good, "
+        "`candor recover --confirm` goes on under a new origin and key."
+    )
+
+
+class NothingToRecoverError(AuditError):
+    """The database continues the last checkpoint, so nothing is lost."""
+
+    code = "nothing-to-recover"
+    default_remedy = "Go on as before; to change only the key, use `candor log rotate-key`."
+
+
+class LogKeyChangedError(AuditError):
+    """A change of the log's key does not follow from the key in use."""
+
+    code = "log-key-changed"
+    default_remedy = "Read `GET /v1/log/keys` and begin the rotation again."
+
+
+class CosignatureInvalidError(AuditError):
+    """A note holds no cosignature of a known witness over a checkpoint of this log."""
+
+    code = "cosignature-invalid"
+    default_remedy = (
+        "Cosign a checkpoint that `GET /v1/log/checkpoint` gave, with the key that is configured "
+        "for the witness."
+    )
 
 
 class IdempotencyConflictError(AuditError):
@@ -99,6 +157,57 @@ class SealBrokenError(AuditError):
 
     code = "seal-broken"
     default_remedy = "Check that the key is the store's own; a changed sealed part never opens."
+
+
+class ErasedError(AuditError):
+    """The data subject was erased: the key of its sealed parts is destroyed."""
+
+    code = "erased"
+    default_remedy = "Nothing brings it back; header, facts and proof of the record still stand."
+
+
+class SubjectKeyMissingError(AuditError):
+    """The key of a sealed part is not in the key store, and no erasure says why."""
+
+    code = "subject-key-missing"
+    default_remedy = "Restore the key store (`keys/subjects.db`) from its own backup."
+
+
+class KeyEncryptionError(AuditError):
+    """The key-encryption key at hand is not the one that the key store was wrapped under."""
+
+    code = "key-encryption-wrong"
+    default_remedy = "Give the service the key-encryption key of the epoch that the detail names."
+
+
+class LedgerDamagedError(AuditError):
+    """The erasure ledger cannot be read, so nothing that was sealed may be shown."""
+
+    code = "ledger-damaged"
+    default_remedy = "Restore `keys/erasures.jsonl` from its own newest copy."
+
+
+class LedgerBehindError(AuditError):
+    """The log records erasures that the erasure ledger does not know."""
+
+    code = "ledger-behind"
+    default_remedy = (
+        "Restore the newest copy of `keys/erasures.jsonl`; an older one loses erasures."
+    )
+
+
+class SubjectNotFoundError(AuditError):
+    """Nothing is sealed under a key of this data subject."""
+
+    code = "subject-not-found"
+    default_remedy = "Check the id; a subject that was erased is not known any more."
+
+
+class SubjectHeldError(AuditError):
+    """A legal hold forbids to erase the data subject."""
+
+    code = "subject-held"
+    default_remedy = "Lift the hold with `candor hold remove`, then erase."
 
 
 class SearchInvalidError(AuditError):

@@ -13,13 +13,14 @@ from hashlib import sha256
 from typing import Any
 
 from audit.canonical import canonical_json, facts_json
-from audit.checkpoint import LogSigner, parse_checkpoint
+from audit.checkpoint import Checkpoint, LogSigner, parse_checkpoint
 from audit.errors import (
     CheckpointInvalidError,
     IdempotencyConflictError,
     LogDamagedError,
     RecordNotFoundError,
 )
+from audit.identifiers import Hashes, format_identifiers
 from audit.merkle import (
     NodeId,
     Tree,
@@ -33,7 +34,8 @@ from audit.merkle import (
 )
 from audit.receipt import format_receipt
 from audit.records import Counted, Entry, Lookup, build_header, derive_lookup
-from audit.seal import Sealer
+from audit.rotation import KEY_CHANGES
+from audit.seal import SealedPart, Sealer
 from audit.store import Reading, Record, Store, Writing
 from audit.tables import (
     CheckpointRow,
@@ -44,6 +46,7 @@ from audit.tables import (
     NodeRow,
     PersonalRow,
 )
+from audit.witnessed import Authority, SoleSigner
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class _Draft:
     key_hash: bytes | None
     body_hash: bytes | None
     counted: Counted | None
+    clears: tuple[int, ...]
     rest: "tuple[_Draft, ...]"
 
     def all(self) -> "tuple[_Draft, ...]":
@@ -106,7 +110,7 @@ class _Plan:
 
 
 def append(
-    store: Store, entries: Sequence[Entry], signer: LogSigner, sealer: Sealer
+    store: Store, entries: Sequence[Entry], signer: LogSigner | Authority, sealer: Sealer
 ) -> list[Appended | IdempotencyConflictError]:
     """Append entries as one batch under one checkpoint, all or nothing.
 
@@ -117,7 +121,8 @@ def append(
     entries
         In the order in which they are to stand in the log.
     signer
-        Signs the checkpoint.
+        Signs the checkpoint; an authority (`audit.witnessed`) also compares the log with what is
+        kept outside the database, before it signs and before anything is answered.
     sealer
         Seals personal parts and makes keyed hashes.
 
@@ -130,35 +135,49 @@ def append(
     Raises
     ------
     StoreUnavailableError
-        If the store is full, locked or gone; nothing was recorded.
+        If the store is full, locked or gone, and nothing was recorded; or the checkpoint could
+        not be kept outside, and what was recorded may not be answered yet.
     LogDamagedError
-        If the stored tree does not match its last checkpoint; nothing was recorded.
+        If the stored tree does not match its last checkpoint, or (`LogRolledBackError`) the one
+        kept outside; nothing was recorded.
+    LogKeyChangedError
+        If an entry changes the log's key and does not follow from the one in use.
     RecordVoidError, EntryExistsError, RecordMalformedError
         If an entry may not be recorded; none of the batch was.
 
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     >>> from audit.receipt import verify_receipt
     >>> from audit.records import EntryType
     >>> from audit.store import open_store
+    >>> from audit.subject_keys import KeyEncryption, open_subject_keys
     >>> signer = LogSigner("example.com/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
     >>> entry = Entry("p-1", EntryType.PUBLICATION, datetime.fromisoformat("2026-01-15T08Z"), {})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     store = open_store(f"sqlite:///{folder}/log.db")
-    ...     [appended] = append(store, [entry], signer, Sealer(bytes(32), bytes(32)))
+    ...     keys = open_subject_keys(Path(folder), KeyEncryption(lambda: {1: bytes(32)}))
+    ...     [appended] = append(store, [entry], signer, Sealer(keys, bytes(32)))
+    ...     keys.close()
     ...     store.close()
     >>> verify_receipt(appended.receipt, appended.leaf, signer.verifier_key).tree_size
     1
     """
     # 1. Make all that needs no place in the log before other writers have to wait.
-    drafts = [_draft(entry, sealer) for entry in entries]
+    authority = SoleSigner(signer) if isinstance(signer, LogSigner) else signer
+    generation = sealer.keys.generation()
+    drafts = _drafts(entries, sealer)
     with store.writing() as writing:
+        # Nothing is recorded under a key that was destroyed since.
+        if sealer.keys.generation() != generation:
+            drafts = _drafts(entries, sealer)
         # 2. Find the end of the log, and make sure that it is what was last signed.
         old_size = writing.tree_size()
         known = writing.nodes(peaks(old_size))
-        _verify_head(writing.head(), old_size, known, signer.origin)
+        old_note = writing.head()
+        authority.verify_head(writing, _verify_head(old_note, old_size, known))
         # 3. Separate new entries from retries and conflicts.
         plan = _resolve(drafts, writing)
         # 4. Decide again what was decided with counts that have moved on.
@@ -167,17 +186,20 @@ def append(
         # 5. Extend the tree and sign its new head.
         new_nodes = extend(old_size, [draft.leaf_hash for draft in new], known)
         tree = Tree(old_size + len(new), known | new_nodes) if new else None
-        note = signer.sign(tree.tree_size, tree.root_hash) if tree else ""
+        chosen = authority.choose_signer(writing, _key_changes(new))
+        note = chosen.sign(tree.tree_size, tree.root_hash) if tree else old_note
         # 6. Write it all.
-        if tree:
+        if tree and note:
             _insert(writing, new, old_size, new_nodes, note)
         repeats = _read_repeats(writing, plan)
-    # 7. It is durable now: answer.
+    # 7. It is durable now; keep the checkpoint outside too, then answer.
+    if note:
+        authority.keep(note)
     places = iter(range(old_size, old_size + len(new)))
     fresh = [
         _appended(group, [next(places) for _ in group.all()], tree, note)
         for group in groups
-        if tree
+        if tree and note
     ]
     return _answers(plan, fresh, repeats)
 
@@ -209,28 +231,49 @@ def consistency(store: Store, from_size: int, to_size: int) -> list[bytes]:
         return Tree(to_size, reading.nodes(ids)).consistency_proof(from_size)
 
 
+def _drafts(entries: Sequence[Entry], sealer: Sealer) -> list[_Draft]:
+    whole = [one for entry in entries for one in (entry, *entry.rest)]
+    sealer.keys.prepare([_owner(one, sealer) for one in whole if _is_sealed(one)])
+    return [_draft(entry, sealer) for entry in entries]
+
+
 def _draft(entry: Entry, sealer: Sealer, head_id: str | None = None) -> _Draft:
     facts = None if entry.facts is None else facts_json(entry.facts)
-    sealed = None if entry.personal is None else sealer.seal(entry.entry_id, entry.personal)
-    header = build_header(entry, _sha256_hex(facts), _sha256_hex(sealed), sealer)
+    sealed = _seal(entry, sealer)
+    header = build_header(entry, _sha256_hex(facts), sealed)
     if head_id is not None:
         header["with"] = head_id
     leaf = canonical_json(header)
-    used = header.get("idempotency")
-    hashes = used if isinstance(used, dict) else None
+    hashes = entry.identifiers.hashes(sealer) if entry.identifiers else Hashes()
     return _Draft(
         entry_id=entry.entry_id,
         leaf=leaf,
         leaf_hash=leaf_hash(leaf),
         facts=facts,
-        sealed=sealed,
-        lookup=derive_lookup(header, entry.facts),
+        sealed=None if sealed is None else sealed.content,
+        lookup=derive_lookup(header, entry.facts, hashes),
         recorded_at=entry.recorded_at,
-        key_hash=bytes.fromhex(str(hashes["key"])) if hashes else None,
-        body_hash=bytes.fromhex(str(hashes["body"])) if hashes else None,
+        key_hash=hashes.key,
+        body_hash=hashes.body,
         counted=entry.counted,
+        clears=entry.clears,
         rest=tuple(_draft(one, sealer, entry.entry_id) for one in entry.rest),
     )
+
+
+def _is_sealed(entry: Entry) -> bool:
+    return entry.personal is not None or bool(entry.identifiers)
+
+
+def _owner(entry: Entry, sealer: Sealer) -> bytes:
+    return entry.identifiers.owner(entry.entry_id).hashed(sealer)
+
+
+def _seal(entry: Entry, sealer: Sealer) -> SealedPart | None:
+    if not _is_sealed(entry):
+        return None
+    identifiers = format_identifiers(entry.identifiers)
+    return sealer.seal(entry.entry_id, _owner(entry, sealer), entry.personal or b"", identifiers)
 
 
 def _recounted(draft: _Draft, writing: Writing, sealer: Sealer) -> _Draft:
@@ -248,7 +291,11 @@ def _sha256_hex(part: bytes | None) -> str | None:
     return None if part is None else sha256(part).hexdigest()
 
 
-def _verify_head(note: str | None, tree_size: int, known: dict[NodeId, bytes], origin: str) -> None:
+def _key_changes(drafts: list[_Draft]) -> list[bytes]:
+    return [draft.leaf for draft in drafts if draft.lookup.entry_type in KEY_CHANGES]
+
+
+def _verify_head(note: str | None, tree_size: int, known: dict[NodeId, bytes]) -> Checkpoint | None:
     # Signing a tree that was tampered with would make the tampering true.
     if set(known) != set(peaks(tree_size)):
         raise LogDamagedError("a node at the end of the tree is missing")
@@ -256,13 +303,14 @@ def _verify_head(note: str | None, tree_size: int, known: dict[NodeId, bytes], o
     if note is None:
         if tree_size:
             raise LogDamagedError("the log has entries but no checkpoint")
-        return
+        return None
     try:
         head = parse_checkpoint(note)
     except CheckpointInvalidError as error:
         raise LogDamagedError("the last checkpoint is malformed") from error
-    if (head.tree_size, head.root_hash, head.origin) != (tree_size, root_hash, origin):
+    if (head.tree_size, head.root_hash) != (tree_size, root_hash):
         raise LogDamagedError("the tree is not the one that was last signed by this log")
+    return head
 
 
 def _resolve(drafts: list[_Draft], reading: Reading) -> _Plan:
@@ -321,6 +369,7 @@ def _insert(
         ],
     )
     writing.insert(CheckpointRow, [{"tree_size": tree_size, "note": note}])
+    writing.clear_lookups([place for draft in new for place in draft.clears])
 
 
 def _entry_values(leaf_index: int, draft: _Draft, tree_size: int) -> dict[str, Any]:

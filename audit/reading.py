@@ -4,21 +4,23 @@ Nothing here writes, and nothing here decides: `audit.store` opens the snapshot,
 know what the bytes mean.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, func, select, tuple_
+from sqlalchemy import Connection, Row, Select, and_, func, select, tuple_
 from sqlmodel import col
 
 from audit.canonical import parse_json
 from audit.errors import RecordNotFoundError, SearchInvalidError
 from audit.merkle import NodeId
 from audit.records import CounterKey
+from audit.seal import HEAD_SIZE_BYTES
 from audit.tables import (
     METADATA,
     CheckpointRow,
+    CosignatureRow,
     CounterRow,
     EntryRow,
     FactsRow,
@@ -29,9 +31,10 @@ from audit.tables import (
 )
 
 _MOST_FOUND: Final = 1000
-# SQLite allows 32,766 values in a statement.
+# SQLite allows 32,766 values in a statement, PostgreSQL 65,535.
 _MOST_NAMES: Final = 5000
 _MOST_REST: Final = 16
+_STREAMED_ROWS: Final = 1000
 _AnySelect: TypeAlias = "Select[*tuple[Any, ...]]"
 _AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
 
@@ -105,6 +108,16 @@ class Search:
     to_at: datetime | None = None
     cursor: int | None = None
     limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An entry with a sealed part, and the part's first bytes, which say whose key it is."""
+
+    leaf_index: int
+    entry_id: str
+    entry_type: str
+    head: bytes
 
 
 class Reading:
@@ -231,6 +244,17 @@ class Reading:
         """
         return self._one_note(col(CheckpointRow.tree_size) > leaf_index)
 
+    def cosignatures(self, tree_size: int) -> dict[str, str]:
+        """Return witness to signature line of a checkpoint, by the witness's name."""
+        row = CosignatureRow
+        query = select(col(row.witness), col(row.line)).where(col(row.tree_size) == tree_size)
+        rows = self._connection.execute(query.order_by(col(row.witness)))
+        return {row[0]: row[1] for row in rows}
+
+    def newest_cosigned_size(self) -> int | None:
+        """Return the size of the newest checkpoint that was cosigned, or None."""
+        return self._connection.scalar(select(func.max(col(CosignatureRow.tree_size))))
+
     def nodes(self, ids: Iterable[NodeId]) -> dict[NodeId, bytes]:
         """Return those of the named tree nodes that are kept; few statements, whatever the number.
 
@@ -263,6 +287,50 @@ class Reading:
         query = select(col(EntryRow.leaf)).where(place >= begin, place < end).order_by(place)
         return list(self._connection.scalars(query))
 
+    def records_between(self, begin: int, end: int) -> list[Record]:
+        """Return the entries at begin <= leaf_index < end."""
+        place = col(EntryRow.leaf_index)
+        return self._records(_RECORDS.where(place >= begin, place < end).order_by(place))
+
+    def bounds(self, from_at: datetime | None, to_at: datetime | None) -> tuple[int, int] | None:
+        """Return the first and last leaf index recorded in a period, or None when there is none.
+
+        Parameters
+        ----------
+        from_at, to_at
+            Aware times; from is included, to is not; None means any.
+        """
+        moment, place = col(LookupRow.recorded_at), col(LookupRow.leaf_index)
+        query: _AnySelect = select(func.min(place), func.max(place))
+        if from_at is not None:
+            query = query.where(moment >= from_at)
+        if to_at is not None:
+            query = query.where(moment < to_at)
+        first, last = self._connection.execute(query).one()
+        return None if first is None else (first, last)
+
+    def indexes_about(self, entry_ids: Sequence[str], begin: int) -> list[int]:
+        """Return where entries at begin and after it stand that concern some others."""
+        found: list[int] = []
+        place = col(LookupRow.leaf_index)
+        for start in range(0, len(entry_ids), _MOST_NAMES):
+            some = col(LookupRow.about).in_(entry_ids[start : start + _MOST_NAMES])
+            found += self._connection.scalars(select(place).where(some, place >= begin))
+        return sorted(found)
+
+    def checkpoints_between(self, least: int, most: int, limit: int) -> list[tuple[int, str]]:
+        """Return size and note of checkpoints, least <= tree size <= most, by size."""
+        size = col(CheckpointRow.tree_size)
+        query = select(size, col(CheckpointRow.note)).where(size >= least, size <= most)
+        rows = self._connection.execute(query.order_by(size).limit(limit))
+        return [(found, note) for found, note in rows]
+
+    def checkpoint_before(self, leaf_index: int) -> int:
+        """Return the size of the last checkpoint that does not cover a leaf; 0 for none."""
+        size = col(CheckpointRow.tree_size)
+        found = self._connection.scalar(select(func.max(size)).where(size <= leaf_index))
+        return found or 0
+
     def answered(self, key_hashes: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
         """Return leaf index and body hash of the Idempotency-Keys that were used before."""
         found: dict[bytes, tuple[int, bytes]] = {}
@@ -273,6 +341,30 @@ class Reading:
             for key_hash, leaf_index, body_hash in self._connection.execute(query):
                 found[key_hash] = (leaf_index, body_hash)
         return found
+
+    def sealed_by(self, *, order_hash: bytes | None, subject_hash: bytes | None) -> "list[Sealed]":
+        """Return the entries of a data subject, or of an order that has none; by their place."""
+        order, subject = col(LookupRow.order_hash), col(LookupRow.subject_hash)
+        is_owned = subject == subject_hash
+        if subject_hash is None:
+            is_owned = and_(order == order_hash, subject.is_(None))
+        return list(self._sealed(_SEALED.where(is_owned)))
+
+    def scan_sealed(self) -> "Iterator[Sealed]":
+        """Yield every entry with a sealed part, by its place."""
+        yield from self._sealed(_SEALED)
+
+    def entry_ids(self, entry_types: Sequence[str]) -> set[str]:
+        """Return the ids of all entries of some types."""
+        query = select(col(LookupRow.entry_id)).where(col(LookupRow.entry_type).in_(entry_types))
+        return set(self._connection.scalars(query))
+
+    def _sealed(self, query: _AnySelect) -> "Iterator[Sealed]":
+        ordered = query.order_by(col(LookupRow.leaf_index))
+        # Of this statement alone: options of the connection would last for its transaction.
+        streamed = {"yield_per": _STREAMED_ROWS}
+        for row in self._connection.execute(ordered, execution_options=streamed):
+            yield Sealed(row[0], row[1], row[2], bytes(row[3]))
 
     def _one_record(self, query: _AnySelect) -> Record:
         records = self._records(query)
@@ -304,6 +396,12 @@ _RECORDS: Final[_AnySelect] = (
     .outerjoin(FactsRow, col(FactsRow.leaf_index) == col(EntryRow.leaf_index))
     .outerjoin(PersonalRow, col(PersonalRow.leaf_index) == col(EntryRow.leaf_index))
 )
+_SEALED: Final[_AnySelect] = select(
+    col(LookupRow.leaf_index),
+    col(LookupRow.entry_id),
+    col(LookupRow.entry_type),
+    func.substr(col(PersonalRow.sealed), 1, HEAD_SIZE_BYTES),
+).join(PersonalRow, col(PersonalRow.leaf_index) == col(LookupRow.leaf_index))
 _FOUND: Final[_AnySelect] = select(*METADATA.tables["entry_lookup"].columns)
 
 
@@ -313,7 +411,7 @@ def _searched(search: Search) -> _AnySelect:
         (col(LookupRow.entry_type), search.entry_type),
         (col(LookupRow.kind), search.kind),
         (col(LookupRow.outcome), search.outcome),
-        (col(LookupRow.automated), search.automated),
+        (col(LookupRow.automated), None if search.automated is None else int(search.automated)),
         (col(LookupRow.chain_id), search.chain_id),
         (col(LookupRow.about), search.about),
         (col(LookupRow.order_hash), search.order_hash),

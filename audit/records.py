@@ -2,8 +2,9 @@
 
 An entry has a small header (the Merkle leaf), an optional facts part and an optional personal
 part. The header commits to the stored bytes of both parts by their SHA-256, and holds nothing
-personal and nothing that can be guessed: identifiers appear as keyed hashes only. Whatever a
-look-up column holds follows from header and facts, so that it can be checked.
+personal and nothing that can be guessed: to identifiers it only commits, with a salt that is
+sealed. Whatever a look-up column holds follows from header, facts and sealed identifiers, so that
+it can be checked.
 """
 
 import math
@@ -17,7 +18,8 @@ from typing import Final
 from audit.canonical import facts_json, parse_json
 from audit.errors import RecordMalformedError, RecordVoidError
 from audit.facts import RecordedDecision, build_facts, parse_decision
-from audit.seal import Sealer
+from audit.identifiers import Hashes, Idempotency, Identifiers, hash_idempotency_key
+from audit.seal import SealedPart
 from models.decision import Decision
 from models.domain import Json
 
@@ -26,7 +28,9 @@ __all__ = [
     "CounterKey",
     "Entry",
     "EntryType",
+    "Hashes",
     "Idempotency",
+    "Identifiers",
     "Identity",
     "Lookup",
     "PersonalPart",
@@ -42,7 +46,7 @@ __all__ = [
     "parse_time",
 ]
 
-HEADER_VERSION: Final = 1
+HEADER_VERSION: Final = 2
 NONCE_SIZE_BYTES: Final = 32
 
 
@@ -58,6 +62,10 @@ class EntryType(StrEnum):
     CORRECTION = "correction"
     KEY_CREATED = "key-created"
     KEY_REVOKED = "key-revoked"
+    ERASURE = "erasure"
+    HOLD = "hold"
+    LOG_KEY_ROTATED = "log-key-rotated"
+    LOG_RECOVERED = "log-recovered"
     EXPORT = "export"
     ACCESS = "access"
 
@@ -87,24 +95,6 @@ class Identity:
     chain_id: str
     parent_id: str | None
     caller: str
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """An Idempotency-Key in the scope where it is unique.
-
-    Parameters
-    ----------
-    caller, route, key
-        Who used which key on which route.
-    body_sha256
-        SHA-256 of the request body, 32 bytes.
-    """
-
-    caller: str
-    route: str
-    key: str
-    body_sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +155,8 @@ class Entry:
         written again either. They have no key, no counters and no rest of their own.
     counted
         The counters that it and its rest were decided with.
+    clears
+        Leaf indexes of entries whose keyed hashes leave the look-up tables in its transaction.
     """
 
     entry_id: str
@@ -179,6 +171,12 @@ class Entry:
     idempotency: Idempotency | None = None
     rest: "tuple[Entry, ...]" = ()
     counted: Counted | None = None
+    clears: tuple[int, ...] = ()
+
+    @property
+    def identifiers(self) -> Identifiers:
+        """Return what it is looked up by."""
+        return Identifiers(self.order_id, self.subject_id, self.idempotency)
 
     def without_counters(self) -> "Entry":
         """Return the entry without counters, for the rest of another one."""
@@ -220,7 +218,7 @@ class PersonalPart:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What an entry can be searched by; follows from its header and facts.
+    """What an entry can be searched by; follows from header, facts and sealed identifiers.
 
     Parameters
     ----------
@@ -374,7 +372,7 @@ def parse_personal(plaintext: bytes) -> PersonalPart:
 
 
 def build_header(
-    entry: Entry, facts_sha256: str | None, personal_sha256: str | None, sealer: Sealer
+    entry: Entry, facts_sha256: str | None, sealed: SealedPart | None
 ) -> dict[str, Json]:
     """Return an entry's whole header; fields without a value are left out.
 
@@ -382,12 +380,11 @@ def build_header(
     ----------
     entry
         The entry.
-    facts_sha256, personal_sha256
-        Hex digests of the parts' stored bytes.
-    sealer
-        Makes the keyed hashes.
+    facts_sha256
+        Hex digest of the facts part's stored bytes.
+    sealed
+        The personal part as it is stored.
     """
-    used = entry.idempotency
     header: dict[str, Json] = {
         **entry.header,
         "v": HEADER_VERSION,
@@ -396,28 +393,23 @@ def build_header(
         "recorded_at": format_time(entry.recorded_at),
         "about": entry.about,
         "facts_sha256": facts_sha256,
-        "personal_sha256": personal_sha256,
-        "order": _hash_hex(sealer, "order", entry.order_id),
-        "subject": _hash_hex(sealer, "subject", entry.subject_id),
-        "idempotency": None
-        if used is None
-        else {
-            "key": hash_idempotency_key(used.caller, used.route, used.key, sealer).hex(),
-            # A plain hash of an order could be guessed from the order, hence a keyed one.
-            "body": sealer.keyed_hash("body", used.body_sha256.hex()).hex(),
-        },
+        "personal_sha256": None if sealed is None else sealed.digest,
+        "personal_commitment": None if sealed is None else sealed.commitment,
     }
     return {name: value for name, value in header.items() if value is not None}
 
 
-def hash_idempotency_key(caller: str, route: str, key: str, sealer: Sealer) -> bytes:
-    """Return the look-up hash of an Idempotency-Key in its scope, 32 bytes."""
-    scope: list[Json] = [caller, route, key]
-    return sealer.keyed_hash("idempotency", facts_json(scope).decode())
-
-
-def derive_lookup(header: Mapping[str, Json], facts: Mapping[str, Json] | None) -> Lookup:
+def derive_lookup(
+    header: Mapping[str, Json], facts: Mapping[str, Json] | None, hashes: Hashes
+) -> Lookup:
     """Return what an entry is searched by.
+
+    Parameters
+    ----------
+    header, facts
+        The entry's.
+    hashes
+        Of its identifiers; empty after an erasure.
 
     Raises
     ------
@@ -434,8 +426,8 @@ def derive_lookup(header: Mapping[str, Json], facts: Mapping[str, Json] | None) 
         outcome=_text(said, "outcome"),
         automated=automated,
         recorded_at=_text(header, "recorded_at") or "",
-        order_hash=_digest(header, "order"),
-        subject_hash=_digest(header, "subject"),
+        order_hash=hashes.order,
+        subject_hash=hashes.subject,
         about=_text(header, "about"),
         chain_id=_text(header, "chain_id"),
     )
@@ -470,20 +462,8 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def _hash_hex(sealer: Sealer, domain: str, value: str | None) -> str | None:
-    return None if value is None else sealer.keyed_hash(domain, value).hex()
-
-
 def _text(values: Mapping[str, Json], name: str) -> str | None:
     value = values.get(name)
     if not isinstance(value, str | None):
         raise RecordMalformedError(f"{name} is not a text")
     return value
-
-
-def _digest(values: Mapping[str, Json], name: str) -> bytes | None:
-    text = _text(values, name)
-    try:
-        return None if text is None else bytes.fromhex(text)
-    except ValueError as error:
-        raise RecordMalformedError(f"{name} is not hexadecimal") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeAlias
 
 from audit.canonical import facts_json, parse_json
+from audit.divergence import UNEXPLAINED, find_causes
 from audit.errors import RecordNotFoundError
 from audit.facts import (
     RecordedDecision,
@@ -28,7 +29,6 @@ from models.kind import Kind
 from models.lookup import Lookups
 from models.surroundings import ReferenceRef, Surroundings
 
-UNEXPLAINED: Final = "unexplained"
 LoadLookups: TypeAlias = Callable[[Kind, tuple[ReferenceRef, ...]], Lookups | None]
 # Named first: what most directly makes the numbers.
 _CAUSES: Final = (
@@ -72,8 +72,9 @@ class Replay:
     differences
         Where it is not.
     cause
-        None on a match; else the first part of the runtime that is another ("lightgbm: 4.6.0 was
-        recorded, 4.7.0 replays"), or "unexplained".
+        None on a match; else the factors that differ by themselves (`audit.divergence`: "library:
+        lightgbm: 4.6.0 was recorded, 4.7.0 replays"), one if it explains all; else the first part
+        of the runtime that is another, or "unexplained".
     recorded, replayed
         Verdicts as JSON values, as the facts part holds them.
     note
@@ -144,13 +145,18 @@ def replay(
     differences = [*compare("", recorded, replayed)]
     # 3. Begin at the order, where it is still readable.
     order = open_order(record) if open_order else None
+    case = None
     if order is not None:
         lookups = None
         if load_lookups is not None:
             lookups = load_lookups(model.kind, decision.surroundings.references)
-        differences += _compare_from_order(model, order, decision, lookups)
-    # 4. Name the cause.
-    cause = find_cause(decision.runtime, model.runtime) if differences else None
+        case = case_again(model, order, decision.snapshot, decision.surroundings, lookups)
+        differences += _compare_from_order(model, order, decision, case)
+    # 4. Name the cause: the factors that differ by themselves, else the first of the runtime.
+    cause = None
+    if differences:
+        cause = "; ".join(map(str, find_causes(decision, model, case)))
+        cause = cause or find_cause(decision.runtime, model.runtime)
     return Replay(not differences, tuple(differences), cause, recorded, replayed)
 
 
@@ -223,9 +229,8 @@ def case_again(
 
 
 def _compare_from_order(
-    model: LoadedModel, order: bytes, decision: RecordedDecision, lookups: Lookups | None
+    model: LoadedModel, order: bytes, decision: RecordedDecision, case: Case
 ) -> Iterator[Difference]:
-    case = case_again(model, order, decision.snapshot, decision.surroundings, lookups)
     found = find_counterfactuals(
         model, order, decision.snapshot, decision.verdict, decision.surroundings
     )

@@ -10,6 +10,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, CursorResult, text
 
+from audit.canonical import parse_json
+from audit.errors import RecordMalformedError
+
 _FETCH_ROWS: Final = 512
 
 _ENTRIES: Final = """
@@ -34,13 +37,26 @@ SELECT level, node_index FROM tree_node
     OR CASE WHEN typeof(level) = 'integer' AND typeof(node_index) = 'integer'
        THEN node_index >= (:tree_size >> level) ELSE 1 END
 """
+# PostgreSQL's columns hold nothing but integers.
+_NODES_OUTSIDE_TYPED: Final = """
+SELECT level, node_index FROM tree_node
+ WHERE level NOT BETWEEN 1 AND 62 OR node_index < 0
+    OR node_index >= (CAST(:tree_size AS BIGINT) >> level)
+"""
 _ORPHANS: Final = """
 SELECT leaf_index FROM {table}
  WHERE NOT EXISTS (SELECT 1 FROM log_entry e WHERE e.leaf_index = {table}.leaf_index)
 """
-_IDEMPOTENCY: Final = """
-SELECT i.key_hash, i.leaf_index, i.body_hash, e.leaf
-  FROM idempotency i LEFT JOIN log_entry e ON e.leaf_index = i.leaf_index
+_ONE_ENTRY: Final = _ENTRIES.replace("ORDER BY", "WHERE e.leaf_index = :leaf_index ORDER BY")
+_IDEMPOTENCY: Final = "SELECT key_hash, leaf_index, body_hash FROM idempotency"
+_ERASURES: Final = """
+SELECT f.body FROM entry_lookup l JOIN facts_part f ON f.leaf_index = l.leaf_index
+ WHERE l.entry_type = 'erasure'
+"""
+_KEY_CHANGES: Final = """
+SELECT e.leaf, e.leaf_index, e.tree_size
+  FROM entry_lookup l JOIN log_entry e ON e.leaf_index = l.leaf_index
+ WHERE l.entry_type IN (:rotated, :recovered) ORDER BY e.leaf_index
 """
 PART_TABLES: Final = ("facts_part", "personal_part", "entry_lookup")
 
@@ -91,19 +107,36 @@ def count_entries(connection: Connection) -> int:
 def scan_entries(connection: Connection) -> Iterator[RawEntry]:
     """Yield every entry with its parts, in the order of the log."""
     for row in _stream(connection, _ENTRIES):
-        yield RawEntry(
-            leaf_index=row[0],
-            entry_id=row[1],
-            leaf=row[2],
-            leaf_hash=row[3],
-            tree_size=row[4],
-            has_facts=bool(row[5]),
-            facts=row[6],
-            has_personal=bool(row[7]),
-            sealed=row[8],
-            has_lookup=bool(row[9]),
-            lookup=tuple(row[10:]),
+        yield _entry(row)
+
+
+def read_entry(connection: Connection, leaf_index: Any) -> RawEntry | None:  # noqa: ANN401 - tampered values have any type
+    """Return the entry at a place; None when there is none."""
+    row = connection.execute(text(_ONE_ENTRY), {"leaf_index": leaf_index}).first()
+    return None if row is None else _entry(row)
+
+
+def read_erased(connection: Connection) -> frozenset[str]:
+    """Return the destroyed keys that the log's erasure entries name."""
+    found: set[str] = set()
+    for (body,) in connection.execute(text(_ERASURES)):
+        try:
+            facts = parse_json(body) if isinstance(body, bytes) else None
+        except RecordMalformedError:
+            # Facts that cannot be read are reported by their hash; they cover nothing.
+            continue
+        keys = facts.get("keys") if isinstance(facts, dict) else None
+        found.update(
+            key for key in (keys if isinstance(keys, list) else []) if isinstance(key, str)
         )
+    return frozenset(found)
+
+
+def scan_key_changes(connection: Connection, rotated: str, recovered: str) -> Iterator[Any]:
+    """Yield header, leaf index and tree size of the entries that change the log's key."""
+    names = {"rotated": rotated, "recovered": recovered}
+    for row in connection.execute(text(_KEY_CHANGES), names):
+        yield tuple(row)
 
 
 def scan_checkpoints(connection: Connection) -> Iterator[tuple[Any, Any]]:
@@ -123,7 +156,8 @@ def read_nodes(
 
 def scan_nodes_outside(connection: Connection, tree_size: int) -> Iterator[tuple[Any, Any]]:
     """Yield level and index of nodes that a tree of this size does not have."""
-    for row in connection.execute(text(_NODES_OUTSIDE), {"tree_size": tree_size}):
+    query = _NODES_OUTSIDE if connection.dialect.name == "sqlite" else _NODES_OUTSIDE_TYPED
+    for row in connection.execute(text(query), {"tree_size": tree_size}):
         yield row[0], row[1]
 
 
@@ -133,10 +167,16 @@ def scan_orphans(connection: Connection, table: str) -> Iterator[Any]:
         yield row[0]
 
 
-def scan_idempotency(connection: Connection) -> Iterator[tuple[Any, Any, Any, Any]]:
-    """Yield key hash, leaf index, body hash and the leaf there, of every used key."""
+def count_idempotency(connection: Connection) -> int:
+    """Return the number of used Idempotency-Keys."""
+    count: int = connection.exec_driver_sql("SELECT count(*) FROM idempotency").scalar_one()
+    return count
+
+
+def scan_idempotency(connection: Connection) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield key hash, leaf index and body hash of every used key."""
     for row in _stream(connection, _IDEMPOTENCY):
-        yield row[0], row[1], row[2], row[3]
+        yield row[0], row[1], row[2]
 
 
 def read_idempotency(connection: Connection, key_hash: bytes) -> tuple[Any, Any] | None:
@@ -144,6 +184,22 @@ def read_idempotency(connection: Connection, key_hash: bytes) -> tuple[Any, Any]
     query = text("SELECT leaf_index, body_hash FROM idempotency WHERE key_hash = :key_hash")
     row = connection.execute(query, {"key_hash": key_hash}).first()
     return None if row is None else (row[0], row[1])
+
+
+def _entry(row: Any) -> RawEntry:  # noqa: ANN401 - tampered values have any type
+    return RawEntry(
+        leaf_index=row[0],
+        entry_id=row[1],
+        leaf=row[2],
+        leaf_hash=row[3],
+        tree_size=row[4],
+        has_facts=bool(row[5]),
+        facts=row[6],
+        has_personal=bool(row[7]),
+        sealed=row[8],
+        has_lookup=bool(row[9]),
+        lookup=tuple(row[10:]),
+    )
 
 
 def _stream(connection: Connection, query: str) -> CursorResult[*tuple[Any, ...]]:

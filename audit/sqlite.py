@@ -51,7 +51,7 @@ def verify_safe_pair(version: tuple[int, ...], journal_mode: str, synchronous: s
         raise UnsafeStoreError(f"{named}: not a durable journal")
 
 
-def open_engine(
+def open_sqlite(
     url: str,
     *,
     journal_mode: str,
@@ -97,6 +97,8 @@ def open_engine(
             ("synchronous", synchronous),
             ("foreign_keys", 1),
             ("recursive_triggers", 1),
+            # What leaves (an erased subject's hashes and key) leaves the file's pages too.
+            ("secure_delete", 1),
             ("wal_autocheckpoint", wal_autocheckpoint_pages),
         ):
             connection.execute(f"PRAGMA {name}={value}")

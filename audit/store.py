@@ -5,24 +5,43 @@ it committed or nothing. Neither decides what belongs into the log: `audit.log` 
 failure of the database below becomes an error of this package.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, insert, text
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, Engine, delete, insert, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import col
 
-from audit.errors import EntryExistsError, RecordVoidError, StoreUnavailableError
+from audit.errors import (
+    AuditError,
+    DatabaseUrlError,
+    EntryExistsError,
+    RecordVoidError,
+    SearchInvalidError,
+    StoreUnavailableError,
+)
+from audit.guards import sqlite_triggers
+from audit.postgres import insert_rows, open_postgres, verify_server, verify_service_rights
 from audit.reading import Found, Reading, Record, Search
 from audit.records import CounterKey
-from audit.sqlite import IMMEDIATE, open_engine
-from audit.tables import METADATA, AuditRow, CounterRow, sqlite_triggers
+from audit.schema import upgrade, verify_revision
+from audit.sqlite import IMMEDIATE, open_sqlite
+from audit.tables import METADATA, AuditRow, CounterRow, ErasingRow, IdempotencyRow, LookupRow
 
-__all__ = ["Found", "Reading", "Record", "Search", "Store", "Writing", "open_store"]
+__all__ = ["Found", "Reading", "Record", "Search", "Store", "Writing", "open_engine", "open_store"]
+
+SQLITE: Final = "sqlite"
+POSTGRESQL: Final = "postgresql"
+# A PostgreSQL transaction is one snapshot only if it asks for it; SQLite's always is.
+_SNAPSHOT: Final[dict[str, dict[str, Any]]] = {
+    SQLITE: {},
+    POSTGRESQL: {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
 
 
 class Writing(Reading):
@@ -30,19 +49,40 @@ class Writing(Reading):
 
     def insert(self, row: type[AuditRow], values: list[dict[str, Any]]) -> None:
         """Insert rows, given as columns' values."""
-        if values:
+        if not values:
+            return
+        if self._connection.dialect.name == POSTGRESQL:
+            insert_rows(self._connection, METADATA.tables[str(row.__tablename__)], values)
+        else:
             self._connection.execute(insert(row), values)
 
     def count_up(self, uses: Mapping[CounterKey, int]) -> None:
         """Add to the caps' counters."""
+        postgres = self._connection.dialect.name == POSTGRESQL
         for key, added in uses.items():
-            first = sqlite_insert(CounterRow).values(**asdict(key), used=added)
+            upsert = postgresql.insert(CounterRow) if postgres else sqlite.insert(CounterRow)
+            first = upsert.values(**asdict(key), used=added)
             total = col(CounterRow.used) + added
             self._connection.execute(
                 first.on_conflict_do_update(
                     index_elements=list(CounterKey.__dataclass_fields__), set_={"used": total}
                 )
             )
+
+    def clear_lookups(self, leaf_indexes: Sequence[int]) -> None:
+        """Remove the keyed hashes of entries from the look-up tables; only an erasure does."""
+        if not leaf_indexes:
+            return
+        self.insert(ErasingRow, [{"leaf_index": at} for at in leaf_indexes])
+        these = select(col(ErasingRow.leaf_index))
+        self._connection.execute(
+            update(LookupRow)
+            .where(col(LookupRow.leaf_index).in_(these))
+            .values(order_hash=None, subject_hash=None)
+        )
+        used = col(IdempotencyRow.leaf_index).in_(these)
+        self._connection.execute(delete(IdempotencyRow).where(used))
+        self._connection.execute(delete(ErasingRow))
 
 
 class Store:
@@ -56,6 +96,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._snapshot = _SNAPSHOT[engine.dialect.name]
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:
@@ -65,9 +106,17 @@ class Store:
         ------
         StoreUnavailableError
             If the store cannot be read.
+        SearchInvalidError
+            If it is asked for a value that its columns cannot hold.
         """
-        with _own_errors(), self._engine.connect() as connection, connection.begin():
-            yield Reading(connection)
+        with own_errors(), self._engine.connect() as connection:
+            snapshot = connection.execution_options(**self._snapshot)
+            with snapshot.begin():
+                try:
+                    yield Reading(snapshot)
+                except DataError as error:
+                    # PostgreSQL's texts hold no U+0000, and its numbers have a range.
+                    raise SearchInvalidError("the store cannot hold such a value") from error
 
     @contextmanager
     def writing(self) -> Iterator[Writing]:
@@ -80,7 +129,7 @@ class Store:
         RecordVoidError, EntryExistsError
             If the database refuses a row.
         """
-        with _own_errors(), self._engine.connect() as connection:
+        with own_errors(), self._engine.connect() as connection:
             immediate = connection.execution_options(**{IMMEDIATE: True})
             with immediate.begin():
                 yield Writing(immediate)
@@ -96,13 +145,38 @@ class Store:
         StoreUnavailableError
             If the store cannot be read.
         """
-        with _own_errors(), self._engine.connect() as connection:
-            # Detached, so that no later reader gets a connection with this text factory.
-            connection.detach()
+        with own_errors(), self._engine.connect() as connection:
+            if self._engine.dialect.name == SQLITE:
+                # Detached, so that no later reader gets a connection with this text factory.
+                connection.detach()
+                driver: Any = connection.connection.dbapi_connection
+                driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+            snapshot = connection.execution_options(**self._snapshot)
+            with snapshot.begin():
+                yield snapshot
+
+    def fold(self) -> bool:
+        """Fold SQLite's write-ahead log into the file and empty it; PostgreSQL does nothing here.
+
+        PostgreSQL's old row versions and its write-ahead log are the server's: VACUUM and the
+        retention of archives remove them (docs/databases.md).
+
+        Returns
+        -------
+        bool
+            False when a reader hinders it.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If it cannot be written.
+        """
+        if self._engine.dialect.name == POSTGRESQL:
+            return True
+        with own_errors(), self._engine.connect() as connection:
             driver: Any = connection.connection.dbapi_connection
-            driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-            with connection.begin():
-                yield connection
+            is_busy: int = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not is_busy
 
     def close(self) -> None:
         """Close every connection."""
@@ -117,25 +191,24 @@ def open_store(
     busy_timeout_ms: int = 30_000,
     wal_autocheckpoint_pages: int = 1000,
 ) -> Store:
-    """Open the log's database and make its tables and triggers if they are missing.
+    """Open the log's database; an SQLite file is made, or its schema upgraded, where needed.
 
     Parameters
     ----------
-    url
-        SQLAlchemy URL, such as ``sqlite:///var/candor.db``.
-    journal_mode, synchronous
-        "wal" with "full" or "extra", or "delete" with "extra".
-    busy_timeout_ms
-        How long a writer waits for another.
-    wal_autocheckpoint_pages
-        After how many pages the WAL is folded back; 0 means never.
+    url, journal_mode, synchronous, busy_timeout_ms, wal_autocheckpoint_pages
+        See `open_engine`.
 
     Raises
     ------
     UnsafeStoreError
-        If this SQLite could lose acknowledged commits under these settings.
+        If the database as set up could lose acknowledged commits, or PostgreSQL would let this
+        user change records.
+    SchemaOutdatedError
+        If the schema is newer, or on PostgreSQL older, than this program.
+    DatabaseUrlError
+        If the URL cannot be used.
     StoreUnavailableError
-        If the file cannot be opened or written.
+        If the database cannot be opened or written.
     """
     engine = open_engine(
         url,
@@ -144,24 +217,100 @@ def open_store(
         busy_timeout_ms=busy_timeout_ms,
         wal_autocheckpoint_pages=wal_autocheckpoint_pages,
     )
-    with _own_errors(), engine.connect() as connection:
-        immediate = connection.execution_options(**{IMMEDIATE: True})
-        with immediate.begin():
-            METADATA.create_all(immediate)
-            for statement in sqlite_triggers():
-                immediate.execute(text(statement))
+    try:
+        with own_errors(), engine.connect() as connection:
+            if engine.dialect.name == SQLITE:
+                _prepare_sqlite(connection)
+            else:
+                _verify_postgres(connection)
+    except AuditError:
+        engine.dispose()
+        raise
     return Store(engine)
 
 
+def open_engine(
+    url: str,
+    *,
+    journal_mode: str = "wal",
+    synchronous: str = "full",
+    busy_timeout_ms: int,
+    wal_autocheckpoint_pages: int,
+) -> Engine:
+    """Return an engine of the log's database, for whoever has tables of its own in it.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL: ``sqlite:///var/candor.db`` or ``postgresql+psycopg://user@host/database``.
+    journal_mode, synchronous
+        SQLite: "wal" with "full" or "extra", or "delete" with "extra".
+    busy_timeout_ms
+        How long a writer waits for another.
+    wal_autocheckpoint_pages
+        SQLite: after how many pages the WAL is folded back; 0 means never.
+
+    Raises
+    ------
+    UnsafeStoreError
+        If this SQLite could lose acknowledged commits under these settings.
+    DatabaseUrlError
+        If the URL is malformed, or neither of SQLite nor of PostgreSQL through psycopg.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        # The URL may hold a password, so it is not repeated.
+        raise DatabaseUrlError("the database's URL is malformed") from error
+    if parsed.drivername == "postgresql+psycopg":
+        return open_postgres(parsed, busy_timeout_ms=busy_timeout_ms)
+    if parsed.get_backend_name() != SQLITE:
+        raise DatabaseUrlError(f"{parsed.drivername} is not supported")
+    return open_sqlite(
+        url,
+        journal_mode=journal_mode,
+        synchronous=synchronous,
+        busy_timeout_ms=busy_timeout_ms,
+        wal_autocheckpoint_pages=wal_autocheckpoint_pages,
+    )
+
+
 @contextmanager
-def _own_errors() -> Iterator[None]:
+def own_errors() -> Iterator[None]:
+    """Turn the database's errors into those of this package.
+
+    Raises
+    ------
+    StoreUnavailableError, RecordVoidError, EntryExistsError
+        Instead of SQLAlchemy's.
+    """
     try:
         yield
     except IntegrityError as error:
         if "void:" in str(error.orig):
-            raise RecordVoidError(str(error.orig)) from error
+            raise RecordVoidError(_said(error)) from error
         raise EntryExistsError("the database refused an entry as already there") from error
     except DBAPIError as error:
-        raise StoreUnavailableError(f"the store answered: {error.orig}") from error
+        raise StoreUnavailableError(f"the store answered: {_said(error)}") from error
     except PoolTimeoutError as error:
         raise StoreUnavailableError("too many readers wait for the store") from error
+
+
+def _said(error: DBAPIError) -> str:
+    # PostgreSQL adds lines of context, which may repeat values.
+    return str(error.orig).partition("\n")[0]
+
+
+def _prepare_sqlite(connection: Connection) -> None:
+    immediate = connection.execution_options(**{IMMEDIATE: True})
+    with immediate.begin():
+        upgrade(immediate)
+        for statement in sqlite_triggers():
+            immediate.execute(text(statement))
+
+
+def _verify_postgres(connection: Connection) -> None:
+    with connection.begin():
+        verify_server(connection)
+        verify_revision(connection)
+        verify_service_rights(connection)

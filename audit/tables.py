@@ -1,12 +1,10 @@
-"""The tables of the log, and the triggers that keep them as they were written.
+"""The tables of the log, as `audit.migrations` makes them.
 
-Bytes are stored as bytes. UPDATE and DELETE are refused on every table but the caps' counters, and
-so is an INSERT over an existing row (SQLite's INSERT OR REPLACE would delete without firing a
-trigger). The database itself refuses a decision without features (a split: without order lines),
-model version, bundle or confidence. Parts are inserted before their entry, so that the entry's
-trigger can see them.
+Bytes are stored as bytes. `audit.guards` keeps rows as they were written. Where a service may
+change a column or remove a row of a PostgreSQL table, the table's info says so.
 """
 
+import re
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,6 +26,11 @@ from sqlmodel import Field, SQLModel
 from audit.records import format_time, parse_time
 
 METADATA: Final = MetaData()
+# Key of Table.info: the columns that a service may change, which are none by default.
+MAY_CHANGE: Final = "may_change"
+# Key of Table.info: whether a service may remove rows; by default it may not.
+MAY_REMOVE: Final = "may_remove"
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 # SQLite aliases a column to its row id only when it is declared INTEGER.
 _INDEX: Final = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -45,6 +48,25 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
         """Return the aware time of a text."""
         return None if value is None else parse_time(value)
+
+
+class AnyText(TypeDecorator[str]):
+    """Text that may hold U+0000; PostgreSQL cannot, so there it stands as a backslash and 0."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text as the database can hold it."""
+        if value is None or dialect.name != "postgresql":
+            return value
+        return value.replace("\\", "\\\\").replace("\x00", "\\0")
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ANN401 - tampered values have any type
+        """Return the text as it was."""
+        if not isinstance(value, str) or dialect.name != "postgresql":
+            return value
+        return _ESCAPED.sub(lambda found: "\x00" if found[1] == "0" else found[1], value)
 
 
 def _leaf_index_key() -> Column[int]:
@@ -121,6 +143,27 @@ class CheckpointRow(AuditRow, table=True):
     note: str = Field(sa_column=Column("note", Text, nullable=False))
 
 
+class CosignatureRow(AuditRow, table=True):
+    """A witness's signature line under a checkpoint; beside the tree, not in it."""
+
+    __tablename__ = "cosignature"
+
+    tree_size: int = Field(
+        sa_column=Column(
+            "tree_size",
+            BigInteger,
+            ForeignKey("checkpoint.tree_size", deferrable=True, initially="DEFERRED"),
+            primary_key=True,
+            autoincrement=False,
+        )
+    )
+    witness: str = Field(sa_column=Column("witness", Text, primary_key=True))
+    cosigned_at_seconds: int = Field(
+        sa_column=Column("cosigned_at_seconds", BigInteger, nullable=False)
+    )
+    line: str = Field(sa_column=Column("line", Text, nullable=False))
+
+
 class LookupRow(AuditRow, table=True):
     """What an entry is searched by; every column follows from its header and facts."""
 
@@ -132,6 +175,7 @@ class LookupRow(AuditRow, table=True):
         Index("entry_lookup_subject", "subject_hash"),
         Index("entry_lookup_about", "about"),
         Index("entry_lookup_chain", "chain_id"),
+        {"info": {MAY_CHANGE: ("order_hash", "subject_hash")}},
     )
 
     leaf_index: int = Field(sa_column=_leaf_index_key())
@@ -151,7 +195,7 @@ class IdempotencyRow(AuditRow, table=True):
     """The entry that answered an Idempotency-Key; both hashes are keyed."""
 
     __tablename__ = "idempotency"
-    __table_args__ = {"sqlite_with_rowid": False}
+    __table_args__ = {"sqlite_with_rowid": False, "info": {MAY_REMOVE: True}}
 
     key_hash: bytes = Field(sa_column=Column("key_hash", LargeBinary, primary_key=True))
     leaf_index: int = Field(
@@ -165,69 +209,23 @@ class IdempotencyRow(AuditRow, table=True):
     body_hash: bytes = Field(sa_column=Column("body_hash", LargeBinary, nullable=False))
 
 
+class ErasingRow(AuditRow, table=True):
+    """An entry whose look-ups are being erased; empty outside an erasure's transaction."""
+
+    __tablename__ = "erasing"
+    __table_args__ = {"info": {MAY_REMOVE: True}}
+
+    leaf_index: int = Field(sa_column=_leaf_index_key())
+
+
 class CounterRow(AuditRow, table=True):
     """A cap's counter, counted up with the records that use it; the one table that changes."""
 
     __tablename__ = "cap_counter"
-    __table_args__ = {"sqlite_with_rowid": False}
+    __table_args__ = {"sqlite_with_rowid": False, "info": {MAY_CHANGE: ("used",)}}
 
-    scope: str = Field(sa_column=Column("scope", Text, primary_key=True))
-    cap: str = Field(sa_column=Column("cap", Text, primary_key=True))
-    day: str = Field(sa_column=Column("day", Text, primary_key=True))
-    tier: str = Field(sa_column=Column("tier", Text, primary_key=True))
+    scope: str = Field(sa_column=Column("scope", AnyText, primary_key=True))
+    cap: str = Field(sa_column=Column("cap", AnyText, primary_key=True))
+    day: str = Field(sa_column=Column("day", AnyText, primary_key=True))
+    tier: str = Field(sa_column=Column("tier", AnyText, primary_key=True))
     used: int = Field(sa_column=Column("used", BigInteger, nullable=False))
-
-
-# What makes a row the same row, for each table.
-_SAME_ROW: Final = {
-    "log_entry": "leaf_index = NEW.leaf_index OR entry_id = NEW.entry_id",
-    "facts_part": "leaf_index = NEW.leaf_index",
-    "personal_part": "leaf_index = NEW.leaf_index",
-    "tree_node": "level = NEW.level AND node_index = NEW.node_index",
-    "checkpoint": "tree_size = NEW.tree_size",
-    "entry_lookup": "leaf_index = NEW.leaf_index",
-    "idempotency": "key_hash = NEW.key_hash",
-}
-
-_VOID_TRIGGER: Final = """
-CREATE TRIGGER IF NOT EXISTS log_entry_void_2 BEFORE INSERT ON log_entry
-BEGIN
-  SELECT RAISE(ABORT, 'void: the header is not JSON')
-   WHERE NOT json_valid(CAST(NEW.leaf AS TEXT));
-  SELECT RAISE(ABORT, 'void: the header lacks model version, bundle or confidence')
-   WHERE json_extract(CAST(NEW.leaf AS TEXT), '$.type') = 'decision'
-     AND NOT (
-       COALESCE(json_extract(CAST(NEW.leaf AS TEXT), '$.model.version'), '') <> ''
-       AND COALESCE(json_extract(CAST(NEW.leaf AS TEXT), '$.model.bundle'), '') <> ''
-       AND COALESCE(json_type(CAST(NEW.leaf AS TEXT), '$.confidence'), '') IN ('real', 'integer'));
-  SELECT RAISE(ABORT, 'void: the decision has no snapshot of features')
-   WHERE json_extract(CAST(NEW.leaf AS TEXT), '$.type') = 'decision'
-     AND NOT EXISTS (
-       SELECT 1 FROM facts_part
-        WHERE leaf_index = NEW.leaf_index
-          AND CASE WHEN NOT json_valid(CAST(body AS TEXT)) THEN 0
-            WHEN json_extract(CAST(body AS TEXT), '$.form') = 'split'
-            THEN COALESCE(json_array_length(CAST(body AS TEXT), '$.problem.lines'), 0) > 0
-            ELSE COALESCE(json_type(CAST(body AS TEXT), '$.features'), '') = 'object'
-              AND json_extract(CAST(body AS TEXT), '$.features') <> '{}' END);
-END
-"""
-
-
-def sqlite_triggers() -> list[str]:
-    """Return the SQLite statements that make the tables append-only."""
-    # A store made before there were splits has a trigger that refuses them.
-    statements = ["DROP TRIGGER IF EXISTS log_entry_void", _VOID_TRIGGER]
-    for table, same_row in _SAME_ROW.items():
-        refuse = f"SELECT RAISE(ABORT, 'immutable: {table}')"
-        statements += [
-            f"CREATE TRIGGER IF NOT EXISTS {table}_no_{change.lower()} "
-            f"BEFORE {change} ON {table} BEGIN {refuse}; END"
-            for change in ("UPDATE", "DELETE")
-        ]
-        exists = f"EXISTS (SELECT 1 FROM {table} WHERE {same_row})"  # noqa: S608 - constants of this module
-        statements.append(
-            f"CREATE TRIGGER IF NOT EXISTS {table}_no_replace BEFORE INSERT ON {table} "
-            f"WHEN {exists} BEGIN {refuse}; END"
-        )
-    return statements

@@ -15,18 +15,25 @@ from sqlalchemy import Connection
 from audit.checkpoint import verify_checkpoint
 from audit.counters import CounterTally
 from audit.errors import AuditError, CheckpointInvalidError, StoreUnavailableError
-from audit.inspection import inspect_entry, read_header
+from audit.inspection import inspect_entry
 from audit.merkle import HASH_SIZE_BYTES, NodeId, leaf_hash, node_hash, peaks, root_of_peaks
+from audit.opening import Opening, open_sealed
+from audit.records import EntryType
+from audit.rotation import KeyChange, key_ranges, parse_key_change, range_of, trusted_ranges
 from audit.scan import (
     PART_TABLES,
     RawEntry,
     count_entries,
+    count_idempotency,
+    read_entry,
     read_entry_id,
+    read_erased,
     read_idempotency,
     read_nodes,
     scan_checkpoints,
     scan_entries,
     scan_idempotency,
+    scan_key_changes,
     scan_nodes_outside,
     scan_orphans,
 )
@@ -69,12 +76,15 @@ class Report:
         Of the tree as recomputed from the stored headers; the root is 32 bytes.
     problems
         At most 1000, in the order of the checks.
+    erased
+        How many entries' sealed parts an erasure made unreadable, with an entry that says so.
     """
 
     ok: bool
     tree_size: int
     root_hash: bytes
     problems: tuple[Problem, ...]
+    erased: int = 0
 
 
 @dataclass(slots=True)
@@ -108,9 +118,24 @@ class _Inspection:
     connection: Connection
     vkeys: Sequence[str]
     sealer: Sealer | None
+    changes: list[KeyChange] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     growth: _Growth = field(default_factory=_Growth)
     counters: CounterTally = field(default_factory=CounterTally)
+    erased_keys: frozenset[str] = frozenset()
+    erased: int = 0
+    used_keys: int = 0
+
+    def open(self, entry: RawEntry) -> Opening:
+        """Open an entry's sealed part, as far as it can be."""
+        return open_sealed(entry, self.sealer, self.erased_keys)
+
+    def keys_of(self, tree_size: int) -> Sequence[str]:
+        """Return the keys that may have signed the checkpoint of a size."""
+        if not self.changes:
+            return self.vkeys
+        vkey = range_of(key_ranges(self.changes, ""), tree_size).vkey
+        return [] if vkey is None else [vkey]
 
     def note(self, leaf_index: Any, code: str, detail: str) -> None:  # noqa: ANN401 - tampered values have any type
         """Note a problem, unless there are too many already."""
@@ -133,7 +158,9 @@ def verify_store(
     store
         The log's store.
     vkeys
-        The log's verifier keys; each checkpoint has to be signed by one of them.
+        The log's verifier keys, known from elsewhere. While the log's key was never changed, each
+        checkpoint has to be signed by one of them; after that by the key of its range, and one of
+        these has to vouch for the log's whole length (`audit.rotation.trusted_ranges`).
     sealer
         Opens sealed parts to check them too; None checks only their hashes.
     on_progress
@@ -146,12 +173,13 @@ def verify_store(
     """
     try:
         with store.raw() as connection:
-            inspection = _Inspection(connection, vkeys, sealer)
+            inspection = _Inspection(connection, vkeys, sealer, erased_keys=read_erased(connection))
+            _read_key_changes(inspection)
             # 1. Entries, parts, look-ups, tree and checkpoints in one pass along the log.
             _inspect_log(inspection, on_progress)
             # 2. Rows that belong to no entry, node or key.
             _inspect_strays(inspection)
-            # 3. Used Idempotency-Keys against headers, and counters against the records.
+            # 3. Used Idempotency-Keys against entries, and counters against the records.
             _inspect_idempotency(inspection)
             for detail in inspection.counters.differences(connection):
                 inspection.note(None, "counter", detail)
@@ -159,7 +187,25 @@ def verify_store(
         unreadable = Problem(None, None, "store-unreadable", error.detail)
         return Report(ok=False, tree_size=0, root_hash=bytes(32), problems=(unreadable,))
     growth, problems = inspection.growth, tuple(inspection.problems)
-    return Report(not problems, growth.tree_size, growth.root_hash(), problems)
+    return Report(not problems, growth.tree_size, growth.root_hash(), problems, inspection.erased)
+
+
+def _read_key_changes(inspection: _Inspection) -> None:
+    # A row that the look-ups hide or invent is found when its own entry is inspected.
+    types = (EntryType.LOG_KEY_ROTATED.value, EntryType.LOG_RECOVERED.value)
+    for leaf, leaf_index, tree_size in scan_key_changes(inspection.connection, *types):
+        change = None
+        try:
+            change = parse_key_change(leaf, leaf_index, tree_size)
+        except AuditError as error:
+            detail = f"a change of the key cannot be read: {error.detail}"
+            inspection.note(leaf_index, "log-key", detail)
+        if change is not None and isinstance(tree_size, int):
+            inspection.changes.append(change)
+    ranges = key_ranges(inspection.changes, "")
+    if inspection.changes and not trusted_ranges(ranges, inspection.vkeys):
+        detail = "no verifier key that was given vouches for the keys that the log names"
+        inspection.note(inspection.changes[-1].leaf_index, "log-key", detail)
 
 
 def _inspect_log(inspection: _Inspection, on_progress: Callable[[int, int], None] | None) -> None:
@@ -170,9 +216,11 @@ def _inspect_log(inspection: _Inspection, on_progress: Callable[[int, int], None
         if entry.leaf_index != growth.tree_size:
             _inspect_gap(inspection, entry.leaf_index)
         _inspect_leaf(inspection, entry)
-        for finding in inspect_entry(entry, inspection.sealer):
+        opening = inspection.open(entry)
+        inspection.erased += opening.is_erased
+        for finding in inspect_entry(entry, inspection.sealer, opening):
             inspection.note(entry.leaf_index, finding.code, finding.detail)
-        _inspect_used_key(inspection, entry)
+        _inspect_used_key(inspection, entry, opening)
         inspection.counters.add(entry.facts)
         heads.advance(entry)
         if growth.tree_size - growth.chunk_begin >= _CHUNK_LEAVES:
@@ -268,7 +316,7 @@ class _Heads:
         self._row = next(self._rows, None)
 
     def _verify(self, size: int, note: Any, entry: RawEntry) -> None:  # noqa: ANN401 - tampered values have any type
-        fault = _checkpoint_fault(note, self._inspection.vkeys)
+        fault = _checkpoint_fault(note, self._inspection.keys_of(size))
         root_hash = self._inspection.growth.root_hash()
         if isinstance(fault, str):
             self._inspection.note(entry.leaf_index, "checkpoint-invalid", fault)
@@ -301,29 +349,27 @@ def _inspect_strays(inspection: _Inspection) -> None:
             inspection.note(leaf_index, "part-stray", detail)
 
 
-def _inspect_used_key(inspection: _Inspection, entry: RawEntry) -> None:
-    key_hash, body_hash = _used_key(entry.leaf)
-    if key_hash is None:
+def _inspect_used_key(inspection: _Inspection, entry: RawEntry, opening: Opening) -> None:
+    used = opening.hashes
+    if used is None or used.key is None:
         return
-    found = read_idempotency(inspection.connection, key_hash)
-    if found != (entry.leaf_index, body_hash):
-        detail = "the look-up row of the entry's Idempotency-Key is missing or another"
-        inspection.note(entry.leaf_index, "idempotency", detail)
+    found = read_idempotency(inspection.connection, used.key)
+    if found == (entry.leaf_index, used.body):
+        inspection.used_keys += 1
+        return
+    detail = "the look-up row of the entry's Idempotency-Key is missing or another"
+    inspection.note(entry.leaf_index, "idempotency", detail)
 
 
 def _inspect_idempotency(inspection: _Inspection) -> None:
-    for key_hash, leaf_index, body_hash, leaf in scan_idempotency(inspection.connection):
-        if (key_hash, body_hash) != _used_key(leaf):
+    # Each row that an entry called for was counted; only when there are more is each opened.
+    connection = inspection.connection
+    if inspection.used_keys == count_idempotency(connection):
+        return
+    for key_hash, leaf_index, body_hash in scan_idempotency(connection):
+        entry = read_entry(connection, leaf_index)
+        used = None if entry is None else inspection.open(entry).hashes
+        is_unknown = entry is not None and used is None
+        if not is_unknown and (used is None or (used.key, used.body) != (key_hash, body_hash)):
             detail = "a used Idempotency-Key is not that of the entry it names"
             inspection.note(leaf_index, "idempotency-stray", detail)
-
-
-def _used_key(leaf: Any) -> tuple[bytes | None, bytes | None]:  # noqa: ANN401 - tampered values have any type
-    try:
-        header = read_header(leaf)
-        used = header.get("idempotency")
-        if not isinstance(used, dict):
-            return None, None
-        return bytes.fromhex(str(used.get("key"))), bytes.fromhex(str(used.get("body")))
-    except (AuditError, ValueError):
-        return None, None

@@ -1,1 +1,15 @@
-"""From records to rows, words, pictures and pages: the auditor's reports belong here."""
+"""From records to rows, words, pictures and pages: what an auditor reads.
+
+Read `evidence.build_evidence` first: it writes an evidence bundle (`bundle_range`, `bundle_walk`,
+`bundle_extras`, `bundle_spool`) that `verifier` checks without anything of Candor.
+"""
+
+__all__ = [
+    "bundle_extras",
+    "bundle_range",
+    "bundle_spool",
+    "bundle_walk",
+    "errors",
+    "evidence",
+    "verifier",
+]

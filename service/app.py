@@ -17,7 +17,17 @@ from starlette.responses import Response
 from structlog.types import FilteringBoundLogger
 
 from models.errors import FieldFault, PlatformError
-from service.api import decisions, events, health, kinds, orders, records, references
+from service.api import (
+    decisions,
+    events,
+    exports,
+    health,
+    kinds,
+    orders,
+    records,
+    references,
+    subjects,
+)
 from service.api import log as log_api
 from service.api.contract import build_openapi
 from service.edge import Edge
@@ -31,6 +41,7 @@ from service.logs import open_log
 from service.metrics import Metrics
 from service.problems import UNAVAILABLE, find_problem, render_problem
 from service.settings import Settings
+from service.usecases.export_jobs import running_exports
 from service.usecases.pull import scheduled_pulls
 from service.web import api_pages
 from service.wiring import open_platform
@@ -56,8 +67,9 @@ def create_app(settings: Settings) -> FastAPI:
         with (
             open_platform(settings, metrics=metrics) as platform,
             scheduled_pulls(platform, log),
+            running_exports(platform, log) as jobs,
         ):
-            app.state.platform = platform
+            app.state.platform, app.state.exports = platform, jobs
             yield
 
     # 2. The routes.
@@ -71,7 +83,10 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/openapi.json" if settings.openapi_enabled else None,
         redirect_slashes=False,
     )
-    for module in (kinds, decisions, orders, events, records, references, log_api, health):
+    for module in (
+        *(kinds, decisions, orders, events, records, references, subjects, exports),
+        *(log_api, health),
+    ):
         app.include_router(module.router)
     if settings.openapi_enabled:
         app.include_router(api_pages.router)

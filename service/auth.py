@@ -34,6 +34,8 @@ class Action(StrEnum):
     READ_EVENTS = "read events"
     READ_REFERENCES = "read reference tables"
     LOAD_REFERENCE = "load a reference table"
+    ERASE_SUBJECT = "erase a data subject"
+    EXPORT = "export evidence"
 
 
 _EVERYBODY = frozenset(Role)
@@ -51,6 +53,8 @@ PERMISSIONS: dict[Action, frozenset[Role]] = {
     Action.READ_EVENTS: frozenset({Role.OMS}),
     Action.READ_REFERENCES: _EVERYBODY - {Role.OMS},
     Action.LOAD_REFERENCE: frozenset({Role.ADMIN}),
+    Action.ERASE_SUBJECT: frozenset({Role.ADMIN}),
+    Action.EXPORT: frozenset({Role.AUDITOR}),
 }
 
 

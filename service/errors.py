@@ -161,6 +161,27 @@ class OutsideRefusedError(ServiceError):
     default_remedy = "Choose another name, or replace what is live with `--replace`."
 
 
+class ExportNotFoundError(ServiceError):
+    """There is no export with this id, or it was removed."""
+
+    code = "export-not-found"
+    default_remedy = "Ask for a new one: `POST /v1/exports`."
+
+
+class ExportUnfinishedError(ServiceError):
+    """The export has no file, because it is not done or failed."""
+
+    code = "export-unfinished"
+    default_remedy = "Ask `GET /v1/exports/{id}` until its status is done."
+
+
+class ExportInterruptedError(ServiceError):
+    """The service stopped while it exported; nothing was exported."""
+
+    code = "export-interrupted"
+    default_remedy = "Ask for it again: `POST /v1/exports`."
+
+
 class GatesFailedError(ServiceError):
     """A trained model did not pass its gates and was not published."""
 

@@ -1,31 +1,44 @@
-"""The three secrets of a store: the log's signing key, the sealing key and the look-up key.
+"""The secrets of a store: the log's signing key, the look-up key and the key-encryption keys.
 
 Each is 32 random bytes in base64, one file of mode 0600, created once and never replaced: a log
-that has entries cannot go on under new keys, so a missing file is then an error.
+that has entries cannot go on under new keys, so a missing file is then an error. Key-encryption
+keys have epochs: a rotation adds the next one, wraps all subject keys under it and only then
+removes the one before. `key-encryption.key` is epoch 1, `key-encryption-2.key` the next. A signing
+key that a rotation or a recovery brings in has a file of its own beside the first.
 """
 
 import base64
 import binascii
+import hashlib
 import os
+import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
+from audit.checkpoint import LogSigner, parse_verifier_key
+from audit.subject_keys import STORE_NAME, KeyEncryption, SubjectKeyStore, open_subject_keys
 from service.errors import KeyFileError
 from service.settings import Settings
 
 _SIZE_BYTES = 32
 _PRIVATE = 0o600
+_KEY_ENCRYPTION = "key-encryption"
+_EPOCH_FILE = re.compile(r"^key-encryption-([1-9][0-9]{0,8})\.key$")
+_EPOCH_GIVEN = re.compile(r"^(?:([1-9][0-9]{0,8}):)?([A-Za-z0-9+/=]+)$")
+_SIGNING = "log-signing"
 
 
 @dataclass(frozen=True, slots=True)
 class StoreKeys:
-    """The secrets, 32 bytes each."""
+    """The secrets, 32 bytes each; the key-encryption keys by epoch."""
 
     log_signing: bytes
-    key_encryption: bytes
+    key_encryption: Mapping[int, bytes]
     lookup: bytes
 
 
@@ -51,17 +64,173 @@ def load_keys(settings: Settings, *, may_create: bool) -> StoreKeys:
         return _read(settings.keys / f"{name}.key", may_create=may_create)
 
     return StoreKeys(
-        log_signing=one("log-signing", settings.log_signing_key),
-        key_encryption=one("key-encryption", settings.key_encryption_key),
+        log_signing=one(_SIGNING, settings.log_signing_key),
+        key_encryption=load_key_encryption(settings, may_create=may_create),
         lookup=one("lookup", settings.lookup_key),
     )
+
+
+def load_signer(settings: Settings, vkey: str) -> LogSigner:
+    """Return the signer of a verifier key that the log names, from the setting or a file.
+
+    Raises
+    ------
+    KeyFileError
+        When no private key of it is at hand.
+    """
+    origin = parse_verifier_key(vkey).name
+    keys = [
+        _read(path, may_create=False) for path in sorted(settings.keys.glob(f"{_SIGNING}*.key"))
+    ]
+    if settings.log_signing_key is not None:
+        keys.insert(0, _decode(_SIGNING, settings.log_signing_key.get_secret_value()))
+    for key in keys:
+        signer = LogSigner(origin, Ed25519PrivateKey.from_private_bytes(key))
+        if signer.verifier_key == vkey:
+            return signer
+    raise KeyFileError(f"the private key of {vkey} is missing")
+
+
+def create_signer(settings: Settings, origin: str, *, is_new_origin: bool = False) -> LogSigner:
+    """Make a new signing key, durable in a file of its own, and return its signer.
+
+    Parameters
+    ----------
+    origin
+        Name of the log.
+    is_new_origin
+        Whether the key begins an origin of its own, named after it.
+
+    Raises
+    ------
+    KeyFileError
+        When the file cannot be written.
+    """
+    key = secrets.token_bytes(_SIZE_BYTES)
+    private_key = Ed25519PrivateKey.from_private_bytes(key)
+    mark = hashlib.sha256(private_key.public_key().public_bytes_raw()).hexdigest()[:16]
+    try:
+        _create(settings.keys / f"{_SIGNING}-{mark}.key", key)
+    except OSError as error:
+        raise KeyFileError(f"a new key cannot be written: {error.strerror}") from error
+    return LogSigner(f"{origin}/{mark}" if is_new_origin else origin, private_key)
+
+
+def load_key_encryption(settings: Settings, *, may_create: bool) -> dict[int, bytes]:
+    """Read the key-encryption keys, epoch to key.
+
+    Parameters
+    ----------
+    settings
+        A secret given here wins over files: base64 is epoch 1, ``1:base64,2:base64`` several.
+    may_create
+        Whether the first may be made when there is none.
+
+    Raises
+    ------
+    KeyFileError
+        When there is none, or one is not 32 bytes in base64.
+    """
+    if settings.key_encryption_key is not None:
+        return _parse_epochs(settings.key_encryption_key.get_secret_value())
+    paths = _epoch_files(settings)
+    if not paths:
+        paths = {1: settings.keys / f"{_KEY_ENCRYPTION}.key"}
+    return {epoch: _read(path, may_create=may_create) for epoch, path in paths.items()}
+
+
+def open_subject_key_store(settings: Settings, *, may_create: bool) -> SubjectKeyStore:
+    """Open the keys of data subjects and the erasure ledger.
+
+    Parameters
+    ----------
+    settings
+        Name the folder and the key-encryption keys.
+    may_create
+        Whether a missing store may be made; true only while the log is empty.
+
+    Raises
+    ------
+    KeyFileError
+        When the store is missing, though the log has entries.
+    KeyEncryptionError, StoreUnavailableError
+        When it cannot be opened.
+    """
+    if not may_create and not (settings.keys / STORE_NAME).exists():
+        raise KeyFileError(f"{STORE_NAME} is missing, but the log has entries")
+    settings.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Made private before anything is in it; SQLite gives its write-ahead log the same mode.
+    (settings.keys / STORE_NAME).touch(mode=_PRIVATE)
+    encryption = KeyEncryption(lambda: load_key_encryption(settings, may_create=False))
+    return open_subject_keys(settings.keys, encryption)
+
+
+def rotate_key_encryption(settings: Settings, keys: SubjectKeyStore) -> tuple[int, int]:
+    """Wrap all subject keys under a new key-encryption key, and remove the one before.
+
+    A key given by a setting is not made here: give the next epoch beside it first.
+
+    Parameters
+    ----------
+    settings
+        Where the keys are.
+    keys
+        The store.
+
+    Returns
+    -------
+    tuple of int
+        The new epoch, and how many keys were wrapped.
+
+    Raises
+    ------
+    KeyFileError
+        When the setting gives no newer epoch.
+    KeyEncryptionError, StoreUnavailableError
+        When nothing was changed.
+    """
+    present = keys.epoch()
+    given = settings.key_encryption_key is not None
+    if given and max(load_key_encryption(settings, may_create=False)) <= present:
+        raise KeyFileError(f"CANDOR_KEY_ENCRYPTION_KEY gives no epoch above {present}")
+    if not given and max(_epoch_files(settings)) <= present:
+        _create(
+            settings.keys / f"{_KEY_ENCRYPTION}-{present + 1}.key",
+            secrets.token_bytes(_SIZE_BYTES),
+        )
+    wrapped = keys.rotate()
+    # What a crash left of an earlier rotation goes too.
+    for epoch, path in _epoch_files(settings).items():
+        if not given and epoch < keys.epoch():
+            path.unlink()
+    return keys.epoch(), wrapped
+
+
+def _epoch_files(settings: Settings) -> dict[int, Path]:
+    found = {
+        int(matched[1]): path
+        for path in settings.keys.glob(f"{_KEY_ENCRYPTION}-*.key")
+        if (matched := _EPOCH_FILE.match(path.name))
+    }
+    first = settings.keys / f"{_KEY_ENCRYPTION}.key"
+    return {1: first, **found} if first.exists() else found
+
+
+def _parse_epochs(text: str) -> dict[int, bytes]:
+    epochs: dict[int, bytes] = {}
+    for part in text.split(","):
+        matched = _EPOCH_GIVEN.match(part.strip())
+        if matched is None:
+            raise KeyFileError(f"{_KEY_ENCRYPTION} is not base64")
+        epochs[int(matched[1] or 1)] = _decode(_KEY_ENCRYPTION, matched[2])
+    return epochs
 
 
 def _read(path: Path, *, may_create: bool) -> bytes:
     if not path.exists():
         if not may_create:
             raise KeyFileError(f"{path.name} is missing, but the log has entries")
-        _create(path)
+        _create(path, secrets.token_bytes(_SIZE_BYTES))
     try:
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
@@ -69,12 +238,12 @@ def _read(path: Path, *, may_create: bool) -> bytes:
     return _decode(path.name, text)
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, key: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     staging = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(base64.b64encode(secrets.token_bytes(_SIZE_BYTES)) + b"\n")
+        file.write(base64.b64encode(key) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     try:
@@ -84,6 +253,12 @@ def _create(path: Path) -> None:
         return
     finally:
         staging.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        # Without this the file's name could be lost in a power cut that the log survives.
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _decode(name: str, text: str) -> bytes:

@@ -14,6 +14,7 @@ from models import errors as models_errors
 from models.domain import Json
 from models.errors import FieldFault, OrderInvalidError, PlatformError
 from models.split import errors as split_errors
+from reports import errors as reports_errors
 from service import errors
 from service.errors import RequestInvalidError
 from training import errors as training_errors
@@ -56,7 +57,14 @@ PROBLEMS: dict[type[PlatformError], Problem] = {
     audit_errors.UnsafeStoreError: Problem(503, "The store could lose records"),
     audit_errors.StoreUnavailableError: Problem(503, "The store is unavailable"),
     audit_errors.LogDamagedError: Problem(503, "The log is damaged"),
+    audit_errors.LogRolledBackError: Problem(503, "The log was rolled back or forked"),
+    audit_errors.CheckpointLostError: Problem(503, "The last checkpoint is lost"),
+    audit_errors.NothingToRecoverError: Problem(409, "There is nothing to recover"),
+    audit_errors.LogKeyChangedError: Problem(409, "The log's key is another"),
+    audit_errors.CosignatureInvalidError: Problem(422, "The cosignature is invalid"),
     audit_errors.IdempotencyConflictError: Problem(409, "The Idempotency-Key was used before"),
+    audit_errors.SchemaOutdatedError: Problem(503, "The database has another schema"),
+    audit_errors.DatabaseUrlError: Problem(503, "The address of the database cannot be used"),
     audit_errors.EntryExistsError: Problem(409, "The entry is in the log already"),
     audit_errors.RecordNotFoundError: Problem(404, "There is no such record"),
     audit_errors.RecordVoidError: Problem(500, "The record would be void"),
@@ -66,6 +74,13 @@ PROBLEMS: dict[type[PlatformError], Problem] = {
     audit_errors.ProofInvalidError: Problem(500, "The proof is invalid"),
     audit_errors.SealBrokenError: Problem(500, "The sealed part cannot be opened"),
     audit_errors.SearchInvalidError: Problem(422, "The search is malformed"),
+    audit_errors.ErasedError: Problem(410, "The data subject was erased"),
+    audit_errors.SubjectKeyMissingError: Problem(500, "The key of a sealed part is missing"),
+    audit_errors.KeyEncryptionError: Problem(503, "The key-encryption key is another"),
+    audit_errors.LedgerDamagedError: Problem(503, "The erasure ledger is damaged"),
+    audit_errors.LedgerBehindError: Problem(503, "The erasure ledger is not the newest"),
+    audit_errors.SubjectNotFoundError: Problem(404, "There is no such data subject"),
+    audit_errors.SubjectHeldError: Problem(409, "The data subject is under a legal hold"),
     errors.ServiceError: Problem(500, "The service failed"),
     errors.UnauthenticatedError: Problem(401, "The caller is unknown"),
     errors.PermissionDeniedError: Problem(403, "The key's role may not do this"),
@@ -88,9 +103,18 @@ PROBLEMS: dict[type[PlatformError], Problem] = {
     errors.AsOfUnavailableError: Problem(409, "Other tables cannot be asked about the decision"),
     errors.ReferenceUnreachableError: Problem(503, "A reference table could not be pulled"),
     errors.OutsideRefusedError: Problem(409, "The kind may not be served by a node"),
+    errors.ExportNotFoundError: Problem(404, "There is no such export"),
+    errors.ExportUnfinishedError: Problem(409, "The export is not done"),
+    errors.ExportInterruptedError: Problem(503, "The export was interrupted"),
     errors.GatesFailedError: Problem(409, "The model did not pass its gates"),
     errors.DemoFailedError: Problem(500, "The demonstration failed"),
     errors.InternalError: Problem(500, "Something unforeseen happened"),
+    reports_errors.ReportError: Problem(500, "The report failed"),
+    reports_errors.EvidenceRequestError: Problem(422, "There is nothing such to export"),
+    reports_errors.EvidenceTooLargeError: Problem(422, "The export would be too large"),
+    reports_errors.EvidenceWriteError: Problem(503, "The bundle could not be written"),
+    reports_errors.BundleUnreadableError: Problem(422, "The bundle cannot be replayed"),
+    reports_errors.VerifierSourceError: Problem(500, "The verifier cannot be joined"),
     training_errors.TrainingError: Problem(500, "The training failed"),
     training_errors.TableError: Problem(422, "The table is not as the kind describes"),
     training_errors.RegistryError: Problem(503, "The model registry is not whole"),

@@ -11,6 +11,9 @@ import orjson
 from pydantic import Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from audit.cosignature import parse_witness_key
+from audit.errors import VerifierKeyInvalidError
+
 _MIB = 1024 * 1024
 
 
@@ -24,9 +27,15 @@ class Settings(BaseSettings):
     host, port
         Where the service listens.
     database_url
-        Store; ``{var}`` is replaced.
+        Store, ``sqlite:///…`` or ``postgresql+psycopg://…``; ``{var}`` is replaced.
+    database_owner_url
+        PostgreSQL: the owner's URL, for `candor database` alone; no service needs it.
     log_origin
         Name of the log in its checkpoints and verifier key.
+    checkpoint_file
+        Where the last signed checkpoint is kept outside the database; None for a file in ``var``.
+    witnesses
+        Verifier keys of those whose cosignatures are kept; in the environment as JSON.
     language
         Language of texts when a request does not say.
     max_body_bytes, max_batch_bytes, max_batch_lines
@@ -65,6 +74,8 @@ class Settings(BaseSettings):
         How fast reported outcomes move the working error rates of a promise; 0 leaves them alone.
     adaptation_relaxes
         Whether a working error rate may also rise above its promise.
+    export_max_entries, export_queue_max, export_keep
+        Largest range of an export over HTTP, how many may wait or run, and how many are kept.
     node_timeout_seconds, node_max_bytes, node_parallel_calls
         How long one call of an outside node may take, how large its answer may be, and how many
         calls one batch makes at once.
@@ -77,7 +88,8 @@ class Settings(BaseSettings):
     mlflow_host, mlflow_port, mlflow_public_url
         Where `candor demo --keep-running` starts MLflow's pages, and their address for people.
     log_signing_key, key_encryption_key, lookup_key
-        Base64 of 32 bytes each; instead of the files in ``{var}/keys``.
+        Base64 of 32 bytes each; instead of the files in ``{var}/keys``. The second may hold
+        several epochs: ``1:base64,2:base64``.
     """
 
     model_config = SettingsConfigDict(
@@ -89,6 +101,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     database_url: str = "sqlite:///{var}/candor.db"
     log_origin: str = "candor.local/log"
+    checkpoint_file: Path | None = None
+    witnesses: Annotated[tuple[str, ...], NoDecode] = ()
     language: Literal["zh-CN", "en"] = "zh-CN"
     max_body_bytes: int = Field(default=_MIB, ge=1)
     max_batch_bytes: int = Field(default=32 * _MIB, ge=1)
@@ -111,6 +125,9 @@ class Settings(BaseSettings):
     event_stream_seconds: float = Field(default=300.0, gt=0)
     adaptation_step: float = Field(default=0.02, ge=0, le=0.2)
     adaptation_relaxes: bool = False
+    export_max_entries: int = Field(default=1_000_000, ge=1)
+    export_queue_max: int = Field(default=8, ge=1)
+    export_keep: int = Field(default=32, ge=1)
     node_timeout_seconds: float = Field(default=2.0, gt=0, le=60)
     node_max_bytes: int = Field(default=256 * 1024, ge=1)
     node_parallel_calls: int = Field(default=8, ge=1, le=64)
@@ -120,18 +137,19 @@ class Settings(BaseSettings):
     mlflow_host: str = "127.0.0.1"
     mlflow_port: int = Field(default=5000, ge=0, le=65535)
     mlflow_public_url: str = ""
+    database_owner_url: SecretStr | None = None
     log_signing_key: SecretStr | None = None
     key_encryption_key: SecretStr | None = None
     lookup_key: SecretStr | None = None
 
-    @field_validator("reference_sources", mode="before")
+    @field_validator("reference_sources", "witnesses", mode="before")
     @classmethod
     def _read_json(cls, value: object) -> object:
         # Read here and not by the library, whose own error names neither setting nor remedy.
         try:
             return orjson.loads(value) if isinstance(value, str) else value
         except orjson.JSONDecodeError as error:
-            raise ValueError("not JSON: an object of table names and addresses") from error
+            raise ValueError("not JSON, as docs/settings.md describes it") from error
 
     @field_validator("reference_sources")
     @classmethod
@@ -140,10 +158,25 @@ class Settings(BaseSettings):
             raise ValueError("an address with a password would stand in logs; use one without")
         return sources
 
+    @field_validator("witnesses")
+    @classmethod
+    def _know_witnesses(cls, witnesses: tuple[str, ...]) -> tuple[str, ...]:
+        for vkey in witnesses:
+            try:
+                parse_witness_key(vkey)
+            except VerifierKeyInvalidError as error:
+                raise ValueError(f"not a witness's verifier key: {error.detail}") from error
+        return witnesses
+
     @property
     def store_url(self) -> str:
         """Return the database's URL with `var` filled in."""
         return self.database_url.replace("{var}", str(self.var))
+
+    @property
+    def kept_checkpoint(self) -> Path:
+        """Return the file of the checkpoint kept outside the database."""
+        return self.checkpoint_file or self.var / "checkpoints" / "latest"
 
     @property
     def bundles(self) -> Path:
@@ -164,6 +197,11 @@ class Settings(BaseSettings):
     def references(self) -> Path:
         """Return the folder of reference tables."""
         return self.var / "references"
+
+    @property
+    def exports(self) -> Path:
+        """Return the folder of evidence bundles asked for over HTTP."""
+        return self.var / "exports"
 
     @property
     def keys(self) -> Path:

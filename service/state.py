@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from audit.errors import StoreUnavailableError
-from audit.tables import UtcDateTime
+from audit.tables import MAY_CHANGE, UtcDateTime
 from service.auth import Principal, Role
 from service.errors import ApiKeyNotFoundError
 
@@ -29,6 +29,7 @@ class ApiKeyRow(SQLModel, table=True):
 
     metadata = METADATA
     __tablename__ = "api_key"
+    __table_args__ = {"info": {MAY_CHANGE: ("revoked_at",)}}
 
     id: str = Field(sa_column=Column("id", Text, primary_key=True))
     name: str = Field(sa_column=Column("name", Text, nullable=False))
@@ -62,20 +63,11 @@ class ApiKeys:
     Parameters
     ----------
     engine
-        Of the store's database.
-
-    Raises
-    ------
-    StoreUnavailableError
-        If the table cannot be made.
+        Of the store's database, after the store was opened: that makes the table.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        try:
-            METADATA.create_all(engine)
-        except DBAPIError as error:
-            raise StoreUnavailableError("the table of API keys cannot be made") from error
 
     def find_principal(self, key: str) -> Principal | None:
         """Return whose key this is; None when it is unknown or revoked.

@@ -9,19 +9,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.checkpoint import LogSigner
+from audit.erasure import Vault, apply_ledger
 from audit.errors import IdempotencyConflictError, StoreUnavailableError
+from audit.kept import KeptCheckpoint
 from audit.log import Appended, append
 from audit.records import Entry
+from audit.rotation import Keyring
 from audit.seal import Sealer
-from audit.sqlite import open_engine
-from audit.store import Store, open_store
+from audit.store import Store, open_engine, open_store
+from audit.subject_keys import SubjectKeyStore
+from audit.witnessed import Notary
 from service.adaptation import Adaptation
 from service.batching import Writer
-from service.keyfiles import load_keys
+from service.keyfiles import StoreKeys, load_keys, load_signer, open_subject_key_store
 from service.live import LiveModels, Shelf
 from service.metrics import Metrics
 from service.references import References
@@ -37,8 +42,8 @@ class Platform:
 
     Parameters
     ----------
-    settings, store, signer, sealer, api_keys, shelf, live, references, adaptation, writer,
-    metrics
+    settings, store, notary, sealer, subject_keys, api_keys, shelf, live, references, adaptation,
+    writer, metrics
         See their classes.
     now
         Aware UTC.
@@ -48,8 +53,9 @@ class Platform:
 
     settings: Settings
     store: Store
-    signer: LogSigner
+    notary: Notary
     sealer: Sealer
+    subject_keys: SubjectKeyStore
     api_keys: ApiKeys
     shelf: Shelf
     live: LiveModels
@@ -59,6 +65,12 @@ class Platform:
     metrics: Metrics
     now: Callable[[], datetime]
     clock: Callable[[], float]
+
+    @property
+    def signer(self) -> LogSigner:
+        """The log's signer of the moment; another process may have rotated the key."""
+        with self.store.reading() as reading:
+            return self.notary.keyring.present(reading)
 
 
 def utc_now() -> datetime:
@@ -87,10 +99,12 @@ def open_platform(
 
     Raises
     ------
-    UnsafeStoreError, StoreUnavailableError
+    UnsafeStoreError, StoreUnavailableError, SchemaOutdatedError, DatabaseUrlError
         When the store cannot be opened safely.
-    KeyFileError
+    KeyFileError, KeyEncryptionError
         When the log has entries and its keys are not whole.
+    LedgerBehindError, LedgerDamagedError
+        When the erasure ledger is not whole.
     """
     with ExitStack() as stack:
         # 1. The store, and its keys, which may be made only while the log is empty.
@@ -102,18 +116,20 @@ def open_platform(
         )
         stack.callback(store.close)
         with store.reading() as reading:
-            is_new = reading.tree_size() == 0
+            # Empty, but not new: something was signed that the database has lost.
+            is_new = reading.tree_size() == 0 and not settings.kept_checkpoint.exists()
         keys = load_keys(settings, may_create=is_new)
-        signer = LogSigner(
-            settings.log_origin, Ed25519PrivateKey.from_private_bytes(keys.log_signing)
-        )
-        sealer = Sealer(keys.key_encryption, keys.lookup)
+        notary = build_notary(settings, keys)
+        subject_keys = open_subject_key_store(settings, may_create=is_new)
+        stack.callback(subject_keys.close)
+        sealer = Sealer(subject_keys, keys.lookup)
+        # A restored backup forgets who was erased; the ledger does not.
+        record = partial(_append_one, store, notary, sealer)
+        apply_ledger(Vault(store, subject_keys, sealer, record), now())
         # 2. Who may ask.
         api_keys = ApiKeys(
             open_engine(
                 settings.store_url,
-                journal_mode="wal",
-                synchronous="full",
                 busy_timeout_ms=BUSY_TIMEOUT_MS,
                 wal_autocheckpoint_pages=settings.sqlite_wal_autocheckpoint_pages,
             )
@@ -128,7 +144,7 @@ def open_platform(
         counters = metrics or Metrics()
 
         def append_batch(entries: Sequence[Entry]) -> "list[Appended | IdempotencyConflictError]":
-            appended = append(store, entries, signer, sealer)
+            appended = append(store, entries, notary, sealer)
             sizes = [item.tree_size for item in appended if isinstance(item, Appended)]
             counters.set_tree_size(max(sizes, default=0))
             return appended
@@ -146,8 +162,9 @@ def open_platform(
         yield Platform(
             settings=settings,
             store=store,
-            signer=signer,
+            notary=notary,
             sealer=sealer,
+            subject_keys=subject_keys,
             api_keys=api_keys,
             shelf=shelf,
             live=live,
@@ -158,6 +175,24 @@ def open_platform(
             now=now,
             clock=clock,
         )
+
+
+def _append_one(store: Store, notary: Notary, sealer: Sealer, entry: Entry) -> Appended:
+    [appended] = append(store, [entry], notary, sealer)
+    if isinstance(appended, IdempotencyConflictError):
+        raise appended
+    return appended
+
+
+def build_notary(settings: Settings, keys: StoreKeys) -> Notary:
+    """Return who may sign: the log's keys, and its checkpoint kept outside the database."""
+    first = LogSigner(settings.log_origin, Ed25519PrivateKey.from_private_bytes(keys.log_signing))
+    # In `var` it comes and goes with the database; at a place of its own it has to be there.
+    is_apart = settings.checkpoint_file is not None
+    return Notary(
+        Keyring(first, partial(load_signer, settings)),
+        KeptCheckpoint(settings.kept_checkpoint, must_exist=is_apart),
+    )
 
 
 def _make_folder(settings: Settings) -> None:

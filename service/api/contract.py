@@ -11,10 +11,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.api.chain_schemas import CHAIN_DOCUMENTED
+from service.api.export_schemas import EXPORT_DOCUMENTED
 from service.api.outside_schemas import OUTSIDE_DOCUMENTED
 from service.api.reference_schemas import REFERENCE_DOCUMENTED
 from service.api.schemas import DOCUMENTED, ProblemDocument
 from service.api.split_schemas import SPLIT_DOCUMENTED
+from service.api.subject_schemas import SUBJECT_DOCUMENTED
 from service.problems import MEDIA_TYPE
 
 Responses = dict[int | str, dict[str, Any]]
@@ -90,6 +92,8 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     )
     documented: list[type[BaseModel]] = [*DOCUMENTED, *CHAIN_DOCUMENTED]
     documented += [*REFERENCE_DOCUMENTED, *SPLIT_DOCUMENTED, *OUTSIDE_DOCUMENTED]
+    documented += SUBJECT_DOCUMENTED
+    documented += EXPORT_DOCUMENTED
     _, definitions = models_json_schema(
         [(model, "serialization") for model in documented],
         ref_template=_REFERENCES,

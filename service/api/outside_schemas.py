@@ -57,6 +57,7 @@ class OutsideDecision(AnyDecision):
 class OutsideDecisionRead(OutsideDecision):
     """The same with what was said of it later."""
 
+    erased: bool
     outcome_in_force: str
     overrides: list[Override]
     observed_outcome: ObservedOutcome | None

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from audit.cosignature import cosigned_receipt
 from audit.log import read_receipt
 from models.errors import FieldFault
 from service.api import schemas
@@ -198,9 +199,19 @@ async def replay(
         **refusals(401, 403, 404, 422),
     },
 )
-def proof(decision_id: str, platform: OpenPlatform, _reader: ProofReader) -> Response:
+def proof(
+    decision_id: str,
+    platform: OpenPlatform,
+    _reader: ProofReader,
+    cosigned: Annotated[
+        Literal["true", "false"],
+        Query(description="`true`: under the newest checkpoint that a witness cosigned."),
+    ] = "false",
+) -> Response:
     """Return the receipt, as it was given with the answer."""
     record = find_decision(platform, decision_id)
+    if cosigned == "true":
+        return text_reply(cosigned_receipt(platform.store, record.entry_id))
     return text_reply(read_receipt(platform.store, record.entry_id))
 
 

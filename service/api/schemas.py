@@ -207,6 +207,7 @@ class ProofStatus(BaseModel):
 class DecisionRead(Decision):
     """A decision with what was said of it later."""
 
+    erased: bool
     outcome_in_force: str
     overrides: list[Override]
     observed_outcome: ObservedOutcome | None
@@ -218,7 +219,8 @@ class FoundDecision(BaseModel):
 
     decision_id: str
     kind: str
-    order_id: str
+    order_id: str | None
+    erased: bool
     decided_at: str
     chain_id: str | None
     outcome: str

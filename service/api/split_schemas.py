@@ -212,6 +212,7 @@ class SplitDecision(AnyDecision):
 class SplitDecisionRead(SplitDecision):
     """A split with what was said of it later."""
 
+    erased: bool
     outcome_in_force: str
     overrides: list[Override]
     observed_outcome: ObservedOutcome | None

@@ -2,7 +2,22 @@
 
 import typer
 
-from service.cli import decide, demo, key, outside, reference, replay, serve, train, verify
+from service.cli import (
+    database,
+    decide,
+    demo,
+    erase,
+    export,
+    key,
+    log,
+    outside,
+    recover,
+    reference,
+    replay,
+    serve,
+    train,
+    verify,
+)
 
 application = typer.Typer(
     name="candor",
@@ -16,7 +31,14 @@ application.command("train")(train.train)
 application.command("decide")(decide.decide)
 application.command("verify")(verify.verify)
 application.command("replay")(replay.replay)
+application.command("erase")(erase.erase)
+application.command("export")(export.export)
 application.command("demo")(demo.demo)
+application.command("recover")(recover.recover)
+application.add_typer(log.commands, name="log")
+application.add_typer(database.commands, name="database")
 application.add_typer(key.commands, name="key")
+application.add_typer(erase.holds, name="hold")
+application.add_typer(erase.key_encryption, name="key-encryption")
 application.add_typer(outside.commands, name="outside")
 application.add_typer(reference.commands, name="reference")

@@ -1,26 +1,25 @@
 """`candor replay`: recorded decisions decided again, compared bit for bit."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 
 import typer
 
 from service.answers import JsonObject
-from service.cli.options import JsonOption, SeedOption, VarOption, load_settings, require_store
+from service.cli.options import (
+    JsonOption,
+    SeedOption,
+    VarOption,
+    load_settings,
+    parse_moment,
+    require_store,
+)
 from service.cli.output import FAILED, print_json, progress_bar, reported_errors, say
 from service.usecases.as_of import OtherLists, replay_as_of, replay_record_as_of
 from service.usecases.records import read_object
 from service.usecases.replay import replay_decision, replay_record, replay_sample
 from service.wiring import open_platform
-
-
-def _parse_moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter("not a time like 2026-02-01T00:00:00Z") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def replay(
@@ -32,7 +31,7 @@ def replay(
     as_of: Annotated[
         datetime | None,
         typer.Option(
-            parser=_parse_moment,
+            parser=parse_moment,
             metavar="TIME",
             help="Ask the reference tables in force then; UTC unless it says otherwise.",
         ),

@@ -1,4 +1,4 @@
-"""`candor verify`: the whole store, or one receipt without any store."""
+"""`candor verify`: the whole store, or a receipt or an evidence bundle without any store."""
 
 from base64 import b64decode, b64encode
 from pathlib import Path
@@ -7,19 +7,31 @@ from typing import Annotated
 import orjson
 import typer
 
-from audit.errors import ProofInvalidError
+from audit.errors import AuditError, ProofInvalidError
 from audit.receipt import parse_receipt, verify_receipt
 from audit.verify import Report, verify_store
 from models.domain import Json
 from service.answers import JsonObject
 from service.cli.options import JsonOption, VarOption, load_settings, require_store
-from service.cli.output import FAILED, print_json, progress_bar, reported_errors, say
+from service.cli.output import (
+    FAILED,
+    print_json,
+    progress_bar,
+    reported_errors,
+    say,
+    working,
+)
 from service.settings import Settings
+from service.usecases.check_bundle import replay_bundle, run_verifier
 from service.usecases.records import read_object
 from service.wiring import open_platform
 
 
 def verify(
+    bundle: Annotated[
+        Path | None, typer.Argument(exists=True, help="An evidence bundle: a zip or its folder.")
+    ] = None,
+    *,
     receipt: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A tlog-proof, or a decision as answered."),
@@ -31,13 +43,21 @@ def verify(
     key: Annotated[
         str | None, typer.Option(help="The log's verifier key, or a file that holds it.")
     ] = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Make every decision of the bundle again.")
+    ] = False,
+    as_json: JsonOption = False,
     var: VarOption = None,
 ) -> None:
-    """Check every value of the store, or a receipt; exit 1 when something is not as it was."""
+    """Check the store, a receipt or a bundle; exit 1 when something is not as it was."""
+    if (bundle is not None and receipt is not None) or (replay and bundle is None):
+        raise typer.BadParameter("name a bundle (--replay goes with it only) or a receipt")
     with reported_errors():
-        settings = load_settings(var)
         vkey = None if key is None else _read_key(key)
+        if bundle is not None:
+            _verify_bundle(bundle, vkey, replay=replay, as_json=as_json)
+            return
+        settings = load_settings(var)
         if receipt is None:
             result = _verify_store(settings, vkey)
         else:
@@ -50,6 +70,29 @@ def verify(
         raise typer.Exit(FAILED)
 
 
+def _verify_bundle(bundle: Path, vkey: str | None, *, replay: bool, as_json: bool) -> None:
+    keys = [] if vkey is None else [vkey]
+    with working("checking"):
+        code, printed = run_verifier(bundle, keys, as_json=as_json)
+    result = None
+    # What is not as it was issued is not worth replaying.
+    if replay and code != FAILED:
+        with progress_bar() as advance:
+            result = replay_bundle(bundle, lambda done, total: advance("replay", done / total))
+        if result["replayed"] != result["identical"]:
+            code = FAILED
+    if as_json:
+        told = read_object(orjson.loads(printed))
+        added: JsonObject = {} if result is None else {"replay": result}
+        print_json({**told, **added, "ok": code == 0, "exit_code": code})
+    else:
+        say(printed.rstrip("\n"))
+        if result is not None:
+            say(f"{result['replayed']} replayed, {result['identical']} identical")
+    if code:
+        raise typer.Exit(code)
+
+
 def _verify_store(settings: Settings, vkey: str | None) -> JsonObject:
     require_store(settings)
     with open_platform(settings) as platform, progress_bar() as advance:
@@ -59,7 +102,19 @@ def _verify_store(settings: Settings, vkey: str | None) -> JsonObject:
             platform.sealer,
             lambda done, total: advance("verify", done / max(total, 1)),
         )
-    return _describe(report)
+        result = _describe(report)
+        try:
+            platform.notary.verify(platform.store)
+        except AuditError as error:
+            result["ok"] = False
+            found = {"leaf_index": None, "entry_id": None, "code": error.code}
+            result["problems"] = [*_problems(result), {**found, "detail": error.detail}]
+    return result
+
+
+def _problems(result: JsonObject) -> list[Json]:
+    problems = result["problems"]
+    return problems if isinstance(problems, list) else []
 
 
 def _describe(report: Report) -> JsonObject:
@@ -77,6 +132,7 @@ def _describe(report: Report) -> JsonObject:
         "tree_size": report.tree_size,
         "root_hash": b64encode(report.root_hash).decode("ascii"),
         "problems": problems,
+        "erased": report.erased,
     }
 
 
@@ -126,8 +182,7 @@ def _read_key(key: str) -> str:
 def _print(result: JsonObject) -> None:
     say("verified" if result["ok"] else "NOT as it was written")
     say(f"tree size {result['tree_size']}, root {result['root_hash']}")
-    problems = result["problems"]
-    for problem in map(read_object, problems if isinstance(problems, list) else []):
+    for problem in map(read_object, _problems(result)):
         say(
             f"  leaf {problem['leaf_index']}, entry {problem['entry_id']}: "
             f"{problem['code']}: {problem['detail']}"

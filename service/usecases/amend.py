@@ -55,6 +55,8 @@ def override_decision(
     ------
     DecisionNotFoundError
         When no decision has this id.
+    ErasedError
+        When the data subject was erased: nothing more is sealed about it.
     RequestInvalidError
         When the kind has no such outcome.
     IdempotencyConflictError, StoreUnavailableError, OverloadedError, DeadlineError
@@ -107,6 +109,8 @@ def report_outcome(
     ------
     DecisionNotFoundError
         When no decision has this id.
+    ErasedError
+        When the data subject was erased: nothing more is sealed about it.
     IdempotencyConflictError, StoreUnavailableError, OverloadedError, DeadlineError
         When it was not recorded.
     """

@@ -22,7 +22,7 @@ from models.surroundings import ReferenceRef
 from service.answers import JsonObject
 from service.errors import AsOfUnavailableError, RequestInvalidError
 from service.references import table_names
-from service.usecases.records import find_decision, open_personal, read_object
+from service.usecases.records import find_decision, find_personal, read_object
 from service.usecases.replay import describe_replay, replay_record
 from service.wiring import Platform
 
@@ -126,10 +126,10 @@ def _check_names(kind: Kind, lists: OtherLists) -> None:
 
 
 def _replay(platform: Platform, record: Record, lookups: Lookups) -> Replay:
-    if record.sealed is None:
+    personal = None if record.sealed is None else find_personal(platform, record)
+    if personal is None:
         raise AsOfUnavailableError("the order of the decision can no longer be opened")
-    order = open_personal(platform, record).order
-    result = replay_with(record, platform.shelf.load, order, lookups)
+    result = replay_with(record, platform.shelf.load, personal.order, lookups)
     # That other versions were asked is the question; the answer is what they changed.
     found = tuple(one for one in result.differences if not one.path.startswith(_PINS))
     return replace(

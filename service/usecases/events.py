@@ -11,7 +11,7 @@ from audit.records import EntryType
 from audit.store import Record
 from models.domain import Json
 from service.answers import JsonObject
-from service.usecases.records import find_decision, open_personal, read_header, read_object
+from service.usecases.records import find_decision, find_personal, read_header, read_object
 from service.wiring import Platform
 
 TOLD: Final = (EntryType.OVERRIDE, EntryType.PUBLICATION, EntryType.REFERENCE)
@@ -46,7 +46,8 @@ def _describe(platform: Platform, record: Record) -> JsonObject:
     decision_id = header.get("about")
     order_id: Json = None
     if isinstance(decision_id, str):
-        order_id = open_personal(platform, find_decision(platform, decision_id)).order_id
+        personal = find_personal(platform, find_decision(platform, decision_id))
+        order_id = None if personal is None else personal.order_id
     return {
         "leaf_index": record.leaf_index,
         "event_id": record.entry_id,

@@ -10,7 +10,13 @@ from audit.store import Record
 from models.domain import Json, Language
 from service.answers import JsonObject, StoredDecision, build_answer
 from service.auth import Action, Principal
-from service.usecases.records import find_decision, read_header, read_object, read_stored
+from service.usecases.records import (
+    find_decision,
+    is_erased,
+    read_header,
+    read_object,
+    read_stored,
+)
 from service.wiring import Platform
 
 
@@ -35,6 +41,7 @@ def read_decision(
     latest = read_object(overrides[-1]) if overrides else answer
     return {
         **answer,
+        "erased": is_erased(platform, record),
         "outcome_in_force": latest["outcome"],
         "overrides": overrides,
         "observed_outcome": outcomes[-1] if outcomes else None,
@@ -68,7 +75,7 @@ def describe_amendment(platform: Platform, record: Record, *, opened: bool) -> J
     hidden = {"version", "nonce"}
     said = {name: value for name, value in facts.items() if name not in hidden}
     sealed: JsonObject = {}
-    if opened and record.sealed is not None:
+    if opened and record.sealed is not None and not is_erased(platform, record):
         sealed = read_object(parse_json(platform.sealer.open(record.entry_id, record.sealed)))
     return {
         "entry_id": record.entry_id,

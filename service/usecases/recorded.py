@@ -8,7 +8,7 @@ from audit.records import Entry, PersonalPart, parse_personal
 from models.domain import Language
 from models.errors import PlatformError
 from service.answers import JsonObject, StoredDecision, build_answer
-from service.usecases.records import open_personal
+from service.usecases.records import find_personal
 from service.wiring import Platform
 
 
@@ -63,6 +63,6 @@ def answer_recorded(
     return answer
 
 
-def _stored_personal(platform: Platform, place: Appended) -> PersonalPart:
+def _stored_personal(platform: Platform, place: Appended) -> PersonalPart | None:
     with platform.store.reading() as reading:
-        return open_personal(platform, reading.record_at(place.leaf_index))
+        return find_personal(platform, reading.record_at(place.leaf_index))

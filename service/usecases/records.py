@@ -6,7 +6,7 @@ from base64 import b64encode
 from hashlib import sha256
 
 from audit.canonical import parse_json
-from audit.errors import IdempotencyConflictError, RecordNotFoundError
+from audit.errors import ErasedError, IdempotencyConflictError, RecordNotFoundError
 from audit.log import Appended, read_appended, read_receipt
 from audit.records import (
     EntryType,
@@ -101,7 +101,7 @@ def read_stored(platform: Platform, record: Record, *, with_personal: bool) -> S
         tree_size=record.tree_size,
         leaf=record.leaf,
         facts=record.facts or b"null",
-        personal=open_personal(platform, record) if with_personal else None,
+        personal=find_personal(platform, record) if with_personal else None,
         receipt=read_receipt(platform.store, record.entry_id),
     )
 
@@ -111,10 +111,34 @@ def open_personal(platform: Platform, record: Record) -> PersonalPart:
 
     Raises
     ------
-    SealBrokenError, RecordMalformedError
-        When it was altered.
+    ErasedError
+        When the data subject was erased.
+    SealBrokenError, SubjectKeyMissingError, RecordMalformedError
+        When it was altered, or its key is gone.
     """
     return parse_personal(platform.sealer.open(record.entry_id, record.sealed or b""))
+
+
+def find_personal(platform: Platform, record: Record) -> PersonalPart | None:
+    """Return a decision's personal part; None when the data subject was erased.
+
+    Raises
+    ------
+    SealBrokenError, SubjectKeyMissingError, RecordMalformedError
+        When it was altered, or its key is gone.
+    """
+    try:
+        return open_personal(platform, record)
+    except ErasedError:
+        return None
+
+
+def is_erased(platform: Platform, record: Record) -> bool:
+    """Tell whether the data subject of a record was erased."""
+    if record.sealed is None:
+        return False
+    key_id = platform.sealer.key_id(record.sealed)
+    return platform.subject_keys.ledger.is_erased(key_id)
 
 
 def read_header(leaf: bytes) -> JsonObject:

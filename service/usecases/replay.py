@@ -2,21 +2,24 @@
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from audit.canonical import parse_json
 from audit.outside_facts import is_outside
 from audit.outside_replay import replay_outside
 from audit.records import EntryType
-from audit.replay import Replay, replay
+from audit.replay import LoadLookups, Replay, replay
 from audit.split_facts import is_split
 from audit.split_replay import replay_split
 from audit.store import Record, Search
 from models.domain import Json
 from models.errors import PlatformError
 from service.answers import JsonObject
-from service.usecases.records import find_decision, open_personal
+from service.live import Shelf
+from service.usecases.records import find_decision, find_personal, is_erased
 from service.wiring import Platform
 
+ORDER_ERASED = "the order is gone: its data subject was erased; the recorded facts were replayed"
 _PAGE = 500
 _MOST_DIFFERENCES = 100
 
@@ -38,15 +41,39 @@ def replay_record(platform: Platform, record: Record) -> Replay:
     """Replay from the facts, and from the sealed order when it can be opened."""
 
     def open_order(stored: Record) -> bytes | None:
-        return None if stored.sealed is None else open_personal(platform, stored).order
+        personal = None if stored.sealed is None else find_personal(platform, stored)
+        return None if personal is None else personal.order
 
+    result = replay_from(record, platform.shelf, open_order, platform.references.pinned_if_kept)
+    if is_erased(platform, record):
+        notes = (result.note, ORDER_ERASED)
+        return replace(result, note="; ".join(note for note in notes if note))
+    return result
+
+
+def replay_from(
+    record: Record,
+    shelf: Shelf,
+    open_order: Callable[[Record], bytes | None],
+    load_lookups: LoadLookups,
+) -> Replay:
+    """Replay a record of any form.
+
+    Parameters
+    ----------
+    shelf
+        Where models come from.
+    open_order
+        Returns the order, or None when it can no longer be opened.
+    load_lookups
+        Returns look-ups over the pinned tables, or None when they are not at hand.
+    """
     facts = parse_json(record.facts or b"null")
     if is_split(facts):
-        return replay_split(record, platform.shelf.load_split, open_order)
-    kept = platform.references.pinned_if_kept
+        return replay_split(record, shelf.load_split, open_order)
     if is_outside(facts):
-        return replay_outside(record, platform.shelf.load_outside, open_order, kept)
-    return replay(record, platform.shelf.load, open_order, kept)
+        return replay_outside(record, shelf.load_outside, open_order, load_lookups)
+    return replay(record, shelf.load, open_order, load_lookups)
 
 
 def replay_sample(

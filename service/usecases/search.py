@@ -11,7 +11,7 @@ from models.errors import FieldFault
 from service.answers import JsonObject
 from service.errors import RequestInvalidError
 from service.usecases.read import list_amendments
-from service.usecases.records import open_personal, read_object
+from service.usecases.records import find_personal, read_object
 from service.wiring import Platform
 
 _MOST_PAGES = 20
@@ -90,11 +90,13 @@ def search_decisions(platform: Platform, query: Query) -> JsonObject:
 
 def _describe(platform: Platform, found: Found, record: Record, later: list[Record]) -> JsonObject:
     overrides = list_amendments(platform, later, EntryType.OVERRIDE, opened=False)
+    personal = find_personal(platform, record)
     in_force = read_object(overrides[-1])["outcome"] if overrides else found.outcome
     return {
         "decision_id": found.entry_id,
         "kind": found.kind,
-        "order_id": open_personal(platform, record).order_id,
+        "order_id": None if personal is None else personal.order_id,
+        "erased": personal is None,
         "decided_at": format_time(found.recorded_at),
         "chain_id": found.chain_id,
         "outcome": found.outcome,

@@ -1,5 +1,7 @@
 """Decisions, keys and entries that the tests of this package share."""
 
+import hmac
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -10,9 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck
 
 from audit.checkpoint import LogSigner
+from audit.identifiers import format_identifiers
+from audit.kept import KeptCheckpoint
+from audit.log import Appended, append
 from audit.records import Entry, EntryType, Idempotency, Identity, build_decision_entry
-from audit.seal import Sealer
+from audit.rotation import Keyring, build_rotation_entry
+from audit.seal import SealedPart, Sealer, SubjectKey
 from audit.store import Store, open_store
+from audit.witnessed import Notary
 from models.decision import Decision
 from models.domain import (
     Attributions,
@@ -48,7 +55,39 @@ START = datetime(2026, 1, 15, 8, 30, tzinfo=UTC)
 SIGNER = LogSigner("candor.example/log", Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
 OTHER_SIGNER = LogSigner("candor.example/log", Ed25519PrivateKey.from_private_bytes(b"\x08" * 32))
 VKEY = SIGNER.verifier_key
-SEALER = Sealer(b"\x01" * 32, b"\x02" * 32)
+
+
+class DerivedKeys:
+    """Keys that several processes of a test have without sharing a store: nothing is kept."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def prepare(self, owners: Iterable[bytes]) -> None:
+        """Do nothing: every key is there."""
+
+    def key_of(self, owner: bytes) -> SubjectKey:
+        return self.find(hmac.digest(self._secret, owner, "sha256")[:16])
+
+    def find(self, key_id: bytes) -> SubjectKey:
+        return SubjectKey(key_id, hmac.digest(self._secret, key_id, "sha256"))
+
+    def generation(self) -> int:
+        return 0
+
+
+SEALER = Sealer(DerivedKeys(b"\x01" * 32), b"\x02" * 32)
+OWNER = b"\x03" * 32
+
+
+def seal_entry(entry: Entry, personal: bytes | None = None) -> SealedPart:
+    """Return an entry's sealed part as the log makes it, or one with other contents."""
+    return SEALER.seal(
+        entry.entry_id,
+        entry.identifiers.owner(entry.entry_id).hashed(SEALER),
+        entry.personal or b"" if personal is None else personal,
+        format_identifiers(entry.identifiers),
+    )
 
 
 def make_verdict(**changes: Any) -> Verdict:  # noqa: ANN401 - any field of a verdict
@@ -163,3 +202,49 @@ def make_publication_entry(number: int) -> Entry:
 
 def open_sample_store(folder: Path, **settings: Any) -> Store:  # noqa: ANN401 - settings of open_store
     return open_store(f"sqlite:///{folder / 'log.db'}", **settings)
+
+
+def make_signer(origin: str, seed: int) -> LogSigner:
+    return LogSigner(origin, Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
+
+
+class Log:
+    """A log with its keys, its kept checkpoint and ways to lose it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.signers = {SIGNER.verifier_key: SIGNER}
+        self.kept_path = folder / "outside" / "latest"
+        self.reopen()
+
+    def reopen(self) -> None:
+        self.store = open_sample_store(self.folder)
+        keyring = Keyring(SIGNER, self.signers.__getitem__)
+        self.notary = Notary(keyring, KeptCheckpoint(self.kept_path))
+
+    def add(self, *numbers: int) -> list[Appended]:
+        return self.append([make_decision_entry(number) for number in numbers])
+
+    def append(self, entries: list[Entry]) -> list[Appended]:
+        done = append(self.store, entries, self.notary, SEALER)
+        return [one for one in done if isinstance(one, Appended)]
+
+    def rotate(self, number: int, signer: LogSigner) -> Appended:
+        self.signers[signer.verifier_key] = signer
+        with self.store.reading() as reading:
+            old = self.notary.keyring.present_key(reading)
+        entry = build_rotation_entry(f"r-{number}", START, old, signer.verifier_key, {"actor": "x"})
+        return self.append([entry])[0]
+
+    def copy_database(self) -> bytes:
+        self.store.close()
+        path = self.folder / "log.db"
+        content = path.read_bytes()
+        assert not path.with_name("log.db-wal").exists()
+        self.reopen()
+        return content
+
+    def put_database(self, content: bytes) -> None:
+        self.store.close()
+        (self.folder / "log.db").write_bytes(content)
+        self.reopen()

@@ -38,13 +38,15 @@ from tests.audit.sample import (
     make_publication_entry,
     open_sample_store,
 )
+from tests.databases import SampleDatabase
 
 REPOSITORY = Path(__file__).parents[2]
+pytestmark = pytest.mark.both_databases
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_sample_store(tmp_path)
+def store(database: SampleDatabase) -> Iterator[Store]:
+    store = database.open()
     yield store
     store.close()
 
@@ -176,31 +178,23 @@ def test_an_unknown_entry_has_no_receipt(store: Store) -> None:
         read_receipt(store, "d-1")
 
 
-def tamper(folder: Path, *statements: str) -> None:
-    connection = pysqlite3.connect(folder / "log.db", isolation_level=None)
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for (name,) in rows:
-        connection.execute(f"DROP TRIGGER {name}")
-    for statement in statements:
-        connection.execute(statement)
-    connection.close()
-
-
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE tree_node SET hash = zeroblob(32)",
+        "UPDATE tree_node SET hash = {zeros}",
         "DELETE FROM tree_node",
-        "UPDATE log_entry SET leaf_hash = zeroblob(32) WHERE leaf_index = 2",
+        "UPDATE log_entry SET leaf_hash = {zeros} WHERE leaf_index = 2",
         "DELETE FROM log_entry WHERE leaf_index = 2",
         "DELETE FROM checkpoint",
         "UPDATE checkpoint SET note = 'x'",
     ],
 )
-def test_a_damaged_log_is_never_signed_again(store: Store, tmp_path: Path, statement: str) -> None:
+def test_a_damaged_log_is_never_signed_again(
+    store: Store, database: SampleDatabase, statement: str
+) -> None:
     """Nothing is appended to a tree that is not the one last signed."""
     add(store, [make_decision_entry(n) for n in range(3)])
-    tamper(tmp_path, statement)
+    database.tamper(statement.format(zeros=database.zeros))
     with pytest.raises(LogDamagedError):
         append(store, [make_decision_entry(3)], SIGNER, SEALER)
 
@@ -274,11 +268,11 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
         open_store(f"sqlite:///{tmp_path / 'log.db'}")
 
 
-def start_writer(folder: Path, first_number: int, batches: int, size: int) -> Any:  # noqa: ANN401 - Popen of text
+def start_writer(url: str, first_number: int, batches: int, size: int) -> Any:  # noqa: ANN401 - Popen of text
     script = Path(__file__).with_name("writer.py")
     numbers = [str(first_number), str(batches), str(size)]
     return subprocess.Popen(
-        [sys.executable, str(script), str(folder), *numbers],
+        [sys.executable, str(script), url, *numbers],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -287,25 +281,25 @@ def start_writer(folder: Path, first_number: int, batches: int, size: int) -> An
     )
 
 
-def test_two_processes_write_one_dense_log(tmp_path: Path) -> None:
+def test_two_processes_write_one_dense_log(database: SampleDatabase) -> None:
     """Processes that append at the same time share one tree without gap or loss."""
-    writers = [start_writer(tmp_path, 10_000 * name, 12, 5) for name in range(2)]
+    writers = [start_writer(database.url, 10_000 * name, 12, 5) for name in range(2)]
     for writer in writers:
         writer.stdin.write("go\n")
         writer.stdin.flush()
     lines = [line.split() for writer in writers for line in writer.communicate()[0].splitlines()]
     assert [writer.returncode for writer in writers] == [0, 0]
     assert sorted(int(place) for _, place in lines) == list(range(120))
-    store = open_sample_store(tmp_path)
+    store = database.open()
     assert verify_store(store, [VKEY], SEALER).ok
     store.close()
 
 
-def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
+def test_a_killed_writer_loses_nothing_acknowledged(database: SampleDatabase) -> None:
     """Kill -9 amid appends: every acknowledged entry is there, and the log is whole."""
     acknowledged: dict[str, int] = {}
     for round_number in range(4):
-        writer = start_writer(tmp_path, 100_000 * round_number, 5000, 3)
+        writer = start_writer(database.url, 100_000 * round_number, 5000, 3)
         writer.stdin.write("go\n")
         writer.stdin.flush()
         for _ in range(7 + 9 * round_number):
@@ -314,7 +308,7 @@ def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
         writer.kill()
         rest = writer.communicate()[0].splitlines()
         acknowledged |= {line.split()[0]: int(line.split()[1]) for line in rest if line.count(" ")}
-        store = open_sample_store(tmp_path)
+        store = database.open()
         assert verify_store(store, [VKEY], SEALER).problems == ()
         with store.reading() as reading:
             for entry_id, leaf_index in acknowledged.items():
@@ -355,10 +349,26 @@ def test_what_was_decided_with_a_count_that_moved_is_decided_again(store: Store)
     assert verify_store(store, [VKEY], SEALER).problems == ()
 
 
-def test_a_counter_that_was_changed_is_named(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tier", ["\x00", "\\0", "\\\x00\\", "'\u2400\n"])
+def test_a_counter_may_have_any_name(store: Store, tier: str) -> None:
+    """Names come from orders, and may hold whatever JSON can."""
+    key = replace(_KEY, tier=tier)
+
+    def counted(number: int, used: int) -> Entry:
+        return make_decision_entry(number).with_counters(
+            Counted({key: used}, (key,), lambda present: counted(number, present[key]))
+        )
+
+    add(store, [counted(1, 0), counted(2, 0)])
+    add(store, [counted(3, 2)])
+    with store.reading() as reading:
+        assert reading.counts([key, _KEY]) == {key: 3, _KEY: 0}
+    assert verify_store(store, [VKEY], SEALER).problems == ()
+
+
+def test_a_counter_that_was_changed_is_named(store: Store, database: SampleDatabase) -> None:
     add(store, [_counted(1, 0), make_decision_entry(2)])
-    with pysqlite3.connect(tmp_path / "log.db") as connection:
-        connection.execute("UPDATE cap_counter SET used = 0")
+    database.tamper("UPDATE cap_counter SET used = 0")
     (problem,) = verify_store(store, [VKEY], SEALER).problems
     assert problem.code == "counter"
     assert "vip-full of 2026-01-15, tier 'vip', is 0; the records add up to 1" in problem.detail

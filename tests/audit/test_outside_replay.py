@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,8 +21,11 @@ from audit.store import Record
 from models.domain import Json, ModelRef, PolicyRef, Snapshot
 from models.outside import OutsideModel
 from models.outside_verdict import OutsideDecision
-from tests.audit.sample import SEALER, SIGNER, START, open_sample_store
+from tests.audit.sample import SEALER, SIGNER, START, seal_entry
+from tests.databases import SampleDatabase
 from tests.outside import ANSWER, decided, outside_order, ready_model
+
+pytestmark = pytest.mark.both_databases
 
 Facts = dict[str, Any]
 IDENTITY = Identity("d-1", START, "F-1", "C-77", "c-1", None, "oms")
@@ -33,8 +35,8 @@ def entry_of(decision: OutsideDecision, country: str = "DE") -> Entry:
     return build_outside_entry(decision, IDENTITY, outside_order(country), None)
 
 
-def record_of(folder: Path, decision: OutsideDecision) -> Record:
-    store = open_sample_store(folder)
+def record_of(database: SampleDatabase, decision: OutsideDecision) -> Record:
+    store = database.open()
     append(store, [entry_of(decision)], SIGNER, SEALER)
     with store.reading() as reading:
         record = reading.record("d-1")
@@ -104,9 +106,9 @@ def test_a_void_decision_is_not_recorded(part: str) -> None:
 
 
 @pytest.mark.parametrize(("body", "country"), CASES)
-def test_a_replay_is_identical(tmp_path: Path, body: str | None, country: str) -> None:
+def test_a_replay_is_identical(database: SampleDatabase, body: str | None, country: str) -> None:
     """The recorded answer is read again, and everything after it is the same."""
-    record = record_of(tmp_path, decided(body, country))
+    record = record_of(database, decided(body, country))
     result = replay_outside(record, load, lambda _record: outside_order(country))
     assert (result.match, result.differences, result.cause) == (True, (), None)
     assert result.recorded == result.replayed
@@ -140,17 +142,17 @@ def _answer(old: str, new: str) -> Callable[[Facts], None]:
     ],
 )
 def test_what_was_changed_is_named(
-    tmp_path: Path, edit: Callable[[Facts], None], paths: list[str]
+    database: SampleDatabase, edit: Callable[[Facts], None], paths: list[str]
 ) -> None:
     """Verdict, recorded answer, request and snapshot are each held to the others."""
-    record = change(record_of(tmp_path, decided()), edit)
+    record = change(record_of(database, decided()), edit)
     result = replay_outside(record, load, lambda _record: outside_order())
     assert [one.path for one in result.differences] == paths
     assert (result.match, result.cause) == (False, "unexplained")
 
 
-def test_another_answer_leads_to_another_verdict(tmp_path: Path) -> None:
-    record = change(record_of(tmp_path, decided()), _answer("[-2.0]", "[-2.5]"))
+def test_another_answer_leads_to_another_verdict(database: SampleDatabase) -> None:
+    record = change(record_of(database, decided()), _answer("[-2.0]", "[-2.5]"))
     result = replay_outside(record, load)
     assert result.replayed["failure"] == {
         "code": "not-linked",
@@ -159,8 +161,8 @@ def test_another_answer_leads_to_another_verdict(tmp_path: Path) -> None:
     assert "/outcome" in {one.path for one in result.differences}
 
 
-def test_a_record_without_facts_cannot_be_replayed(tmp_path: Path) -> None:
-    record = record_of(tmp_path, decided())
+def test_a_record_without_facts_cannot_be_replayed(database: SampleDatabase) -> None:
+    record = record_of(database, decided())
     with pytest.raises(RecordNotFoundError):
         replay_outside(replace(record, facts=None), load)
     with pytest.raises(RecordMalformedError):
@@ -174,12 +176,11 @@ def found(
     entry = entry_of(decided(body))
     facts: Facts = orjson.loads(facts_json(dict(entry.facts or {})))
     edit(facts)
-    stored, sealed = facts_json(facts), SEALER.seal("d-1", entry.personal or b"")
-    digests = sha256(stored).hexdigest(), sha256(sealed).hexdigest()
-    header: dict[str, Json] = build_header(entry, *digests, SEALER)
+    stored, sealed = facts_json(facts), seal_entry(entry)
+    header: dict[str, Json] = build_header(entry, sha256(stored).hexdigest(), sealed)
     if confidence is not None:
         header["confidence"] = confidence
-    due = derive_lookup(header, facts)
+    due = derive_lookup(header, facts, entry.identifiers.hashes(SEALER))
     raw = RawEntry(
         leaf_index=0,
         entry_id="d-1",
@@ -189,7 +190,7 @@ def found(
         has_facts=True,
         facts=stored,
         has_personal=True,
-        sealed=sealed,
+        sealed=sealed.content,
         has_lookup=True,
         lookup=(
             *("d-1", due.entry_type, due.kind, due.outcome, int(bool(due.automated))),

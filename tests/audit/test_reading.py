@@ -1,6 +1,6 @@
 """Queries find what was recorded, newest first, page by page."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,11 +21,14 @@ from tests.audit.sample import (
     make_publication_entry,
     open_sample_store,
 )
+from tests.databases import SampleDatabase
+
+pytestmark = pytest.mark.both_databases
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = open_sample_store(tmp_path_factory.mktemp("reading"))
+def store(make_database: Callable[[], SampleDatabase]) -> Iterator[Store]:
+    store = make_database().open()
     append(store, [make_publication_entry(0)], SIGNER, SEALER)
     append(store, [make_decision_entry(n) for n in range(20)], SIGNER, SEALER)
     append(store, [make_override_entry(n, f"d-{n % 2}") for n in range(3)], SIGNER, SEALER)

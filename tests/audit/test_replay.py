@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import orjson
 import pytest
@@ -16,8 +15,11 @@ from models.counterfactual import with_counterfactuals
 from models.decide import LoadedModel, decide, decide_many
 from models.decision import Decision
 from models.domain import Json, ModelRef, PolicyRef
-from tests.audit.sample import SEALER, SIGNER, START, open_sample_store
+from tests.audit.sample import SEALER, SIGNER, START
+from tests.databases import SampleDatabase
 from tests.models.examples import loaded, order
+
+pytestmark = pytest.mark.both_databases
 
 BAD = {"recent_orders": [{"ordered": 4, "returned": 3}, {"ordered": 7, "returned": 6}]}
 
@@ -26,12 +28,14 @@ def no_clock() -> float:
     return 0.0
 
 
-def record_of(folder: Path, decision: Decision, body: bytes) -> Record:
-    store = open_sample_store(folder)
-    identity = Identity("d-1", START, "P-1", None, "c-1", None, "oms")
+def record_of(
+    database: SampleDatabase, decision: Decision, body: bytes, name: str = "d-1"
+) -> Record:
+    store = database.open()
+    identity = Identity(name, START, "P-1", None, "c-1", None, "oms")
     append(store, [build_decision_entry(decision, identity, body, None)], SIGNER, SEALER)
     with store.reading() as reading:
-        record = reading.record("d-1")
+        record = reading.record(name)
     store.close()
     return record
 
@@ -41,9 +45,9 @@ def decided(body: bytes) -> Decision:
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Record:
+def record(database: SampleDatabase) -> Record:
     body = order(customer=BAD)
-    return record_of(tmp_path, decided(body), body)
+    return record_of(database, decided(body), body)
 
 
 def load(_model: ModelRef, _policy: PolicyRef) -> LoadedModel:
@@ -70,7 +74,7 @@ def test_a_replay_is_identical(record: Record) -> None:
     assert result.recorded["outcome"] == "reject"
 
 
-def test_decisions_made_in_a_batch_replay_singly(tmp_path: Path) -> None:
+def test_decisions_made_in_a_batch_replay_singly(database: SampleDatabase) -> None:
     """Whatever the batch a decision was scored in, its replay is identical."""
     bodies = [order(stock=float(stock)) for stock in range(0, 200, 7)]
     orders = [loaded().schema.parse(body) for body in bodies]
@@ -80,9 +84,8 @@ def test_decisions_made_in_a_batch_replay_singly(tmp_path: Path) -> None:
         for body, decision in zip(bodies, decisions, strict=True)
     ]
     for number, (decision, body) in enumerate(zip(decisions, bodies, strict=True)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        assert replay(record_of(folder, decision, body), load, open_order).match
+        recorded = record_of(database, decision, body, f"d-{number}")
+        assert replay(recorded, load, open_order).match
 
 
 def test_the_model_and_policy_of_the_record_are_loaded(record: Record) -> None:

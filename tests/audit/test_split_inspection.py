@@ -14,7 +14,7 @@ from audit.scan import RawEntry
 from audit.split_records import build_split_entry
 from models.domain import Json
 from models.split.columns import unpack
-from tests.audit.sample import SEALER, START
+from tests.audit.sample import SEALER, START, seal_entry
 from tests.splits import decided
 
 Facts = dict[str, Any]
@@ -29,10 +29,10 @@ def found(edit: Callable[[Facts], None], confidence: float = 1.0) -> list[str]:
     # As rows, which are read like columns.
     facts["verdict"] = unpack(facts["verdict"])
     edit(facts)
-    body, sealed = facts_json(facts), SEALER.seal("d-1", ENTRY.personal or b"")
-    digests = sha256(body).hexdigest(), sha256(sealed).hexdigest()
-    header: dict[str, Json] = {**build_header(ENTRY, *digests, SEALER), "confidence": confidence}
-    due = derive_lookup(header, facts)
+    body, sealed = facts_json(facts), seal_entry(ENTRY)
+    header: dict[str, Json] = build_header(ENTRY, sha256(body).hexdigest(), sealed)
+    header["confidence"] = confidence
+    due = derive_lookup(header, facts, ENTRY.identifiers.hashes(SEALER))
     raw = RawEntry(
         leaf_index=0,
         entry_id="d-1",
@@ -42,7 +42,7 @@ def found(edit: Callable[[Facts], None], confidence: float = 1.0) -> list[str]:
         has_facts=True,
         facts=body,
         has_personal=True,
-        sealed=sealed,
+        sealed=sealed.content,
         has_lookup=True,
         lookup=(
             *("d-1", due.entry_type, due.kind, due.outcome, int(bool(due.automated))),

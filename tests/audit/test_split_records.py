@@ -10,14 +10,17 @@ import pytest
 
 from audit.errors import RecordMalformedError, RecordVoidError
 from audit.log import append
-from audit.records import Entry, Identity, derive_lookup, parse_personal
+from audit.records import Entry, Hashes, Identity, derive_lookup, parse_personal
 from audit.split_records import build_split_entry
 from audit.verify import verify_store
 from models.domain import Json
 from models.split.decide import SplitDecision
 from tests.audit.sample import SEALER, SIGNER, START, VKEY, make_decision_entry, open_sample_store
+from tests.databases import SampleDatabase
 from tests.models.split.examples import example_order
 from tests.splits import EXAMPLES, decided
+
+pytestmark = pytest.mark.both_databases
 
 WHO = Identity("d-1", START, "TM-1", "C-1", "c-1", "d-0", "oms")
 
@@ -27,9 +30,11 @@ def entry(decision: SplitDecision, body: bytes = b"{}", number: int = 1) -> Entr
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_header_lookup_and_seal_follow_from_the_decision(tmp_path: Path, name: str) -> None:
+def test_header_lookup_and_seal_follow_from_the_decision(
+    database: SampleDatabase, name: str
+) -> None:
     decision, body = decided(name), example_order(name)
-    store = open_sample_store(tmp_path)
+    store = database.open()
     append(store, [entry(decision, body)], SIGNER, SEALER)
     with store.reading() as reading:
         record = reading.record("d-1")
@@ -38,7 +43,7 @@ def test_header_lookup_and_seal_follow_from_the_decision(tmp_path: Path, name: s
     assert header["policy"] == decision.policy.digest
     assert header["confidence"] == decision.verdict.confidence
     assert (header["chain_id"], header["parent_id"]) == ("c-1", "d-0")
-    lookup = derive_lookup(header, orjson.loads(record.facts or b""))
+    lookup = derive_lookup(header, orjson.loads(record.facts or b""), Hashes())
     assert (lookup.kind, lookup.outcome) == ("split", decision.verdict.outcome)
     assert lookup.automated is decision.verdict.automated
     personal = parse_personal(SEALER.open("d-1", record.sealed or b""))
@@ -71,9 +76,11 @@ def test_an_order_that_is_not_text_is_refused() -> None:
 
 
 @pytest.mark.parametrize("problem", [None, {}, {"lines": []}, {"lines": "all"}])
-def test_the_database_refuses_a_split_without_order_lines(tmp_path: Path, problem: Json) -> None:
+def test_the_database_refuses_a_split_without_order_lines(
+    database: SampleDatabase, problem: Json
+) -> None:
     """The trigger asks a split for its problem, as it asks other decisions for features."""
-    store = open_sample_store(tmp_path)
+    store = database.open()
     whole = entry(decided())
     void = replace(whole, facts={**(whole.facts or {}), "problem": problem})
     with pytest.raises(RecordVoidError):

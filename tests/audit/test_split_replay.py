@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,15 +17,18 @@ from models.decide import LoadedModel
 from models.domain import ModelRef, PolicyRef
 from models.split.decide import SplitDecision
 from models.split.policy import SplitPolicy
-from tests.audit.sample import SEALER, SIGNER, START, open_sample_store
+from tests.audit.sample import SEALER, SIGNER, START
+from tests.databases import SampleDatabase
 from tests.models.split.examples import example_order, lateness_model
 from tests.splits import EXAMPLES, decided, weights
+
+pytestmark = pytest.mark.both_databases
 
 Facts = dict[str, Any]
 
 
-def record_of(folder: Path, decision: SplitDecision, body: bytes = b"{}") -> Record:
-    store = open_sample_store(folder)
+def record_of(database: SampleDatabase, decision: SplitDecision, body: bytes = b"{}") -> Record:
+    store = database.open()
     identity = Identity("d-1", START, "O-1", None, "c-1", None, "oms")
     append(store, [build_split_entry(decision, "CNY", identity, body, None)], SIGNER, SEALER)
     with store.reading() as reading:
@@ -46,58 +48,58 @@ def change(record: Record, edit: Callable[[Facts], None]) -> Record:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_replay_is_identical(tmp_path: Path, name: str) -> None:
+def test_a_replay_is_identical(database: SampleDatabase, name: str) -> None:
     """The stored problem, the named bundle and policy give the same verdict, bit for bit."""
     body = example_order(name)
-    result = replay_split(record_of(tmp_path, decided(name), body), load, lambda _record: body)
+    result = replay_split(record_of(database, decided(name), body), load, lambda _record: body)
     assert result.match
     assert (result.differences, result.cause) == ((), None)
     assert result.recorded == result.replayed
     assert result.recorded["outcome"] == decided(name).verdict.outcome
 
 
-def test_the_last_bit_of_an_attribution_counts(tmp_path: Path) -> None:
+def test_the_last_bit_of_an_attribution_counts(database: SampleDatabase) -> None:
     def edit(facts: Facts) -> None:
         margins = facts["verdict"]["scores"]["columns"]["attributions"]["columns"]["margin"]
         margins[0] *= 1 + 2**-52
 
-    result = replay_split(change(record_of(tmp_path, decided()), edit), load)
+    result = replay_split(change(record_of(database, decided()), edit), load)
     assert [one.path for one in result.differences] == [
         "/verdict/scores/columns/attributions/columns/margin/0"
     ]
     assert result.cause == "unexplained"
 
 
-def test_what_is_searched_by_is_compared_too(tmp_path: Path) -> None:
+def test_what_is_searched_by_is_compared_too(database: SampleDatabase) -> None:
     def edit(facts: Facts) -> None:
         facts["outcome"], facts["currency"] = "ship", "EUR"
         facts["runtime"]["lightgbm"] = "4.6.0"
 
-    result = replay_split(change(record_of(tmp_path, decided("no-plan")), edit), load)
+    result = replay_split(change(record_of(database, decided("no-plan")), edit), load)
     assert [one.path for one in result.differences] == ["/currency", "/outcome"]
     assert result.cause is not None
     assert result.cause.startswith("lightgbm: 4.6.0 was recorded")
 
 
-def test_a_changed_order_is_seen_in_the_problem(tmp_path: Path) -> None:
+def test_a_changed_order_is_seen_in_the_problem(database: SampleDatabase) -> None:
     other = example_order("two-parcels").replace(b'"pieces": 40', b'"pieces": 41')
-    result = replay_split(record_of(tmp_path, decided()), load, lambda _record: other)
+    result = replay_split(record_of(database, decided()), load, lambda _record: other)
     assert [(one.path, one.recorded, one.replayed) for one in result.differences] == [
         ("/problem/warehouses/0/stock/0/pieces", 40, 41)
     ]
 
 
-def test_an_order_that_no_longer_opens_does_not_hinder_the_replay(tmp_path: Path) -> None:
-    assert replay_split(record_of(tmp_path, decided()), load, lambda _record: None).match
+def test_an_order_that_no_longer_opens_does_not_hinder_the_replay(database: SampleDatabase) -> None:
+    assert replay_split(record_of(database, decided()), load, lambda _record: None).match
 
 
 def timed_out() -> SplitDecision:
     return replace(decided(), verdict=replace(decided().verdict, is_timed_out=True))
 
 
-def test_after_a_time_out_the_plan_is_checked_instead_of_searched(tmp_path: Path) -> None:
+def test_after_a_time_out_the_plan_is_checked_instead_of_searched(database: SampleDatabase) -> None:
     """What a search found in some seconds is checked against constraints and costs."""
-    record = record_of(tmp_path, timed_out())
+    record = record_of(database, timed_out())
     result = replay_split(record, load)
     assert result.match
     assert result.recorded == result.replayed
@@ -121,15 +123,15 @@ def test_after_a_time_out_the_plan_is_checked_instead_of_searched(tmp_path: Path
     assert [d.path for d in replay_split(change(record, renamed), load).differences] == ["/outcome"]
 
 
-def test_a_search_that_found_nothing_in_time_replays(tmp_path: Path) -> None:
+def test_a_search_that_found_nothing_in_time_replays(database: SampleDatabase) -> None:
     decision = decided("two-parcels", seconds=1e-6)
     assert decision.verdict.is_timed_out
     assert decision.verdict.plan is None
-    assert replay_split(record_of(tmp_path, decision), load).match
+    assert replay_split(record_of(database, decision), load).match
 
 
-def test_a_record_without_facts_cannot_be_replayed(tmp_path: Path) -> None:
-    record = record_of(tmp_path, decided("no-plan"))
+def test_a_record_without_facts_cannot_be_replayed(database: SampleDatabase) -> None:
+    record = record_of(database, decided("no-plan"))
     with pytest.raises(RecordNotFoundError):
         replay_split(replace(record, facts=None), load)
     with pytest.raises(RecordMalformedError):

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from audit.errors import UnsafeStoreError
-from audit.sqlite import IMMEDIATE, open_engine, verify_safe_pair
+from audit.sqlite import IMMEDIATE, open_sqlite, verify_safe_pair
 
 SAFE = [
     ((3, 51, 3), "wal", "full"),
@@ -56,7 +56,7 @@ def test_the_linked_sqlite_is_outside_the_bad_range() -> None:
 def test_connections_have_the_settings_asked_for(
     tmp_path: Path, journal_mode: str, synchronous: str, level: int
 ) -> None:
-    engine = open_engine(
+    engine = open_sqlite(
         f"sqlite:///{tmp_path / 'a.db'}",
         journal_mode=journal_mode,
         synchronous=synchronous,
@@ -79,7 +79,7 @@ def test_connections_have_the_settings_asked_for(
 
 def test_a_database_in_memory_is_refused() -> None:
     """What SQLite makes of the settings counts, not what was asked for."""
-    engine = open_engine(
+    engine = open_sqlite(
         "sqlite://",
         journal_mode="wal",
         synchronous="full",
@@ -92,7 +92,7 @@ def test_a_database_in_memory_is_refused() -> None:
 
 
 def test_an_immediate_transaction_takes_the_write_lock(tmp_path: Path) -> None:
-    engine = open_engine(
+    engine = open_sqlite(
         f"sqlite:///{tmp_path / 'a.db'}",
         journal_mode="wal",
         synchronous="full",

@@ -9,14 +9,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from audit.errors import EntryExistsError, StoreUnavailableError, UnsafeStoreError
 from audit.log import append
-from audit.store import _own_errors, open_store
+from audit.store import open_store, own_errors
 from audit.tables import CheckpointRow
 from tests.audit.sample import SEALER, SIGNER, make_publication_entry, open_sample_store
+from tests.databases import SampleDatabase
 
 
-def test_a_reading_does_not_see_what_is_written_meanwhile(tmp_path: Path) -> None:
+@pytest.mark.both_databases
+def test_a_reading_does_not_see_what_is_written_meanwhile(database: SampleDatabase) -> None:
     """A reading is one snapshot from its first read to its end."""
-    store = open_sample_store(tmp_path)
+    store = database.open()
     append(store, [make_publication_entry(0)], SIGNER, SEALER)
     with store.reading() as reading:
         assert reading.tree_size() == 1
@@ -27,8 +29,9 @@ def test_a_reading_does_not_see_what_is_written_meanwhile(tmp_path: Path) -> Non
     store.close()
 
 
-def test_a_failed_writing_leaves_nothing(tmp_path: Path) -> None:
-    store = open_sample_store(tmp_path)
+@pytest.mark.both_databases
+def test_a_failed_writing_leaves_nothing(database: SampleDatabase) -> None:
+    store = database.open()
     half = [{"tree_size": 1, "note": "x"}, {"tree_size": 1, "note": "x"}]
     with pytest.raises(EntryExistsError), store.writing() as writing:
         writing.insert(CheckpointRow, half)
@@ -72,5 +75,5 @@ def test_raw_texts_do_not_leak_into_later_readings(tmp_path: Path) -> None:
 
 
 def test_waiting_too_long_for_a_connection_is_unavailability() -> None:
-    with pytest.raises(StoreUnavailableError, match="too many"), _own_errors():
+    with pytest.raises(StoreUnavailableError, match="too many"), own_errors():
         raise PoolTimeoutError

@@ -1,6 +1,6 @@
 """The static read interface gives what a tile client needs, and nothing half filled."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -10,14 +10,17 @@ from audit.log import append
 from audit.merkle import Tree, extend, leaf_hash
 from audit.store import Store
 from audit.tiles import TilePath, format_tile_path, parse_tile_path, read_entry_bundle, read_tile
-from tests.audit.sample import SEALER, SIGNER, make_publication_entry, open_sample_store
+from tests.audit.sample import SEALER, SIGNER, make_publication_entry
+from tests.databases import SampleDatabase
+
+pytestmark = pytest.mark.both_databases
 
 SIZE = 600
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = open_sample_store(tmp_path_factory.mktemp("tiles"))
+def store(make_database: Callable[[], SampleDatabase]) -> Iterator[Store]:
+    store = make_database().open()
     append(store, [make_publication_entry(number) for number in range(SIZE)], SIGNER, SEALER)
     yield store
     store.close()

@@ -1,7 +1,7 @@
 """Verification finds every change and names the entry; a clean store never alarms."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,14 @@ from tests.audit.sample import (
     SIGNER,
     UNHURRIED,
     VKEY,
+    DerivedKeys,
     make_decision_entry,
     make_order,
     make_override_entry,
     make_publication_entry,
     open_sample_store,
 )
+from tests.databases import SampleDatabase
 
 COLUMNS = {
     "log_entry": ["leaf_index", "entry_id", "leaf", "leaf_hash", "tree_size"],
@@ -285,14 +287,14 @@ def test_problems_are_limited(clean: Path, tmp_path: Path) -> None:
 
 
 def test_a_wrong_sealing_key_is_seen_and_no_key_is_enough_for_the_rest(clean: Path) -> None:
-    wrong = verify_copy(clean, Sealer(b"\x09" * 32, b"\x02" * 32))
+    wrong = verify_copy(clean, Sealer(DerivedKeys(b"\x09" * 32), b"\x02" * 32))
     assert {problem.code for problem in wrong.problems} == {"seal-broken"}
     assert verify_copy(clean, None).ok
 
 
 def test_a_wrong_lookup_key_is_seen(clean: Path) -> None:
-    wrong = verify_copy(clean, Sealer(b"\x01" * 32, b"\x09" * 32))
-    assert {problem.code for problem in wrong.problems} == {"identifier"}
+    wrong = verify_copy(clean, Sealer(DerivedKeys(b"\x01" * 32), b"\x09" * 32))
+    assert {problem.code for problem in wrong.problems} == {"seal-broken"}
 
 
 def test_without_verifier_key_no_checkpoint_holds(clean: Path) -> None:
@@ -309,8 +311,9 @@ def test_any_of_several_keys_may_have_signed(clean: Path) -> None:
     assert report.ok
 
 
-def test_progress_is_told_and_an_empty_store_is_good(tmp_path: Path) -> None:
-    store = open_sample_store(tmp_path)
+@pytest.mark.both_databases
+def test_progress_is_told_and_an_empty_store_is_good(database: SampleDatabase) -> None:
+    store = database.open()
     told: list[tuple[int, int]] = []
     assert verify_store(store, [VKEY], SEALER, lambda done, total: told.append((done, total))).ok
     entries = [make_publication_entry(number) for number in range(1100)]
@@ -324,13 +327,12 @@ def test_progress_is_told_and_an_empty_store_is_good(tmp_path: Path) -> None:
 class StoreMachine(RuleBasedStateMachine):
     """Appends, retries, conflicts and reopenings in any order leave a store without problems."""
 
-    folder: Path
+    make: Callable[[], SampleDatabase]
 
     def __init__(self) -> None:
         super().__init__()
-        for old in self.folder.iterdir():
-            old.unlink()
-        self.store: Store = open_sample_store(self.folder)
+        self.database = type(self).make()
+        self.store: Store = self.database.open()
         self.next_number = 0
         self.keys: dict[str, Appended] = {}
         self.count = 0
@@ -373,7 +375,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.store.close()
-        self.store = open_sample_store(self.folder)
+        self.store = self.database.open()
 
     @invariant()
     def has_no_problems(self) -> None:
@@ -383,18 +385,15 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.close()
+        self.database.close()
 
 
-@pytest.fixture
-def machine_folder(tmp_path: Path) -> Iterator[Path]:
-    StoreMachine.folder = tmp_path
-    yield tmp_path
-    del StoreMachine.folder
-
-
-def test_a_clean_store_never_alarms(machine_folder: Path) -> None:
+@pytest.mark.both_databases
+def test_a_clean_store_never_alarms(
+    make_database: Callable[[], SampleDatabase], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever the order of appends, retries, conflicts and reopenings, verify is content."""
-    assert machine_folder.is_dir()
+    monkeypatch.setattr(StoreMachine, "make", make_database, raising=False)
     run_state_machine_as_test(
         StoreMachine, settings=settings(max_examples=12, stateful_step_count=8, **UNHURRIED)
     )

@@ -1,18 +1,18 @@
-"""A process that appends and prints what was acknowledged: python writer.py FOLDER NAME N SIZE.
+"""A process that appends and prints what was acknowledged: python writer.py URL NAME N SIZE.
 
 It starts when its standard input is closed or gets a line, so that several start together.
 """
 
 import sys
-from pathlib import Path
 
 from audit.log import Appended, append
-from tests.audit.sample import SEALER, SIGNER, make_decision_entry, open_sample_store
+from audit.store import open_store
+from tests.audit.sample import SEALER, SIGNER, make_decision_entry
 
 
-def main(folder: str, first_number: int, batches: int, size: int) -> None:
+def main(url: str, first_number: int, batches: int, size: int) -> None:
     """Append batches and print the id and place of every acknowledged entry."""
-    store = open_sample_store(Path(folder))
+    store = open_store(url)
     sys.stdin.readline()
     for batch in range(batches):
         begin = first_number + batch * size

@@ -28,6 +28,8 @@ from service.wiring import Platform, open_platform
 from tests.journeys.small_models import publish_built_in
 from tests.splits import publish_split
 
+pytestmark = pytest.mark.both_databases
+
 PATH = "/v1/orders/decide"
 Change = Callable[[Policy], Policy]
 
@@ -251,7 +253,10 @@ def test_concurrent_requests_never_take_more_than_a_cap_allows(settings: Setting
         world.verify()
 
 
-def test_the_command_line_decides_the_same_chain(settings: Settings, tmp_path: Path) -> None:
+def test_the_command_line_decides_the_same_chain(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDOR_DATABASE_URL", settings.database_url)
     world = World(settings, admission=ACCEPT, risk=ACCEPT)
     file = tmp_path / "order.json"
     file.write_bytes(orjson.dumps(order("shipped-in-two-parcels")))

@@ -52,6 +52,8 @@ class Target:
             return self.keys[Role.OPERATOR]
         if path == "/v1/references" and method == "post":
             return self.keys[Role.ADMIN]
+        if path.startswith("/v1/subjects"):
+            return self.keys[Role.ADMIN]
         if path == "/v1/events" or (method == "post" and not path.endswith("/replay")):
             return self.keys[Role.OMS]
         return self.keys[Role.AUDITOR]

@@ -1,6 +1,7 @@
 """A running application over a real store, with a key for each role."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -12,8 +13,21 @@ from service.settings import Settings
 from service.usecases.keys import create_key
 from service.wiring import Platform, open_platform
 from tests.conftest import publish_small_model
+from tests.databases import POSTGRESQL, SampleDatabase
 
 Headers: TypeAlias = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, database_kind: str
+) -> Iterator[SampleDatabase]:
+    """Return the database that the settings name."""
+    on_server = database_kind == POSTGRESQL
+    server = request.getfixturevalue("postgres_server") if on_server else None
+    made = SampleDatabase(tmp_path / "var", server, file="candor.db")
+    yield made
+    made.close()
 
 
 @pytest.fixture

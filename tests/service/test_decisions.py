@@ -19,6 +19,8 @@ from service.wiring import Platform
 from tests.models import examples
 from tests.service.conftest import Headers
 
+pytestmark = pytest.mark.both_databases
+
 DECIDE = "/v1/decisions/parcel"
 RETURNING = {"recent_orders": [{"ordered": 4, "returned": 2}]}
 BATCH = "/v1/decisions/parcel/batch"

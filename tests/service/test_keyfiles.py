@@ -17,7 +17,7 @@ def test_they_are_made_once_and_private(tmp_path: Path) -> None:
     settings = Settings(var=tmp_path)
     first = load_keys(settings, may_create=True)
     assert load_keys(settings, may_create=False) == first
-    assert len({first.log_signing, first.key_encryption, first.lookup}) == 3
+    assert len({first.log_signing, *first.key_encryption.values(), first.lookup}) == 3
     files = list(settings.keys.iterdir())
     assert len(files) == 3
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
@@ -25,9 +25,9 @@ def test_they_are_made_once_and_private(tmp_path: Path) -> None:
 
 def test_a_key_that_another_process_made_meanwhile_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "lookup.key"
-    _create(path)
+    _create(path, bytes(32))
     before = path.read_bytes()
-    _create(path)
+    _create(path, bytes(32))
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 

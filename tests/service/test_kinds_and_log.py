@@ -16,6 +16,8 @@ from service.wiring import Platform
 from tests.models import examples
 from tests.service.conftest import Headers
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.mark.parametrize("role", Role)
 def test_everybody_with_a_key_reads_kinds(client: TestClient, headers: Headers, role: Role) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import audit
 import models
+import reports
 import service
 import training
 from models.errors import FieldFault, OrderInvalidError, PlatformError
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def all_errors() -> list[type[PlatformError]]:
-    for package in (models, audit, training, service):
+    for package in (models, audit, training, reports, service):
         for module in pkgutil.iter_modules(package.__path__):
             if module.name == "errors":
                 importlib.import_module(f"{package.__name__}.errors")

@@ -9,8 +9,11 @@ from service.usecases import replay as replay_usecase
 from service.usecases import search as search_usecase
 from service.usecases.replay import replay_sample
 from service.wiring import Platform
+from tests.databases import SampleDatabase
 from tests.models import examples
 from tests.service.conftest import Headers
+
+pytestmark = pytest.mark.both_databases
 
 SEARCH = "/v1/decisions"
 
@@ -180,19 +183,12 @@ def test_a_replay_without_its_bundle_says_so(
 
 
 def test_an_altered_record_shows_a_broken_proof(
-    served: Platform, decided: list[str], headers: Headers, client: TestClient
+    database: SampleDatabase, decided: list[str], headers: Headers, client: TestClient
 ) -> None:
     path = f"/v1/decisions/{decided[0]}"
-    with served.store.writing() as writing:
-        connection = writing._connection
-        connection.exec_driver_sql("DROP TRIGGER facts_part_no_update")
-        connection.exec_driver_sql("DROP TRIGGER log_entry_no_update")
-        spaced = "CAST(replace(CAST({} AS TEXT), '{{', '{{ ') AS BLOB)"
-        connection.exec_driver_sql(f"UPDATE facts_part SET body = {spaced.format('body')}")  # noqa: S608 - a constant
+    database.overwrite("facts_part", "body", lambda body: body.replace(b"{", b"{ "))
     facts = client.get(path, headers=headers()).json()["proof_status"]
     assert (facts["status"], "facts" in facts["detail"]) == ("broken", True)
-    with served.store.writing() as writing:
-        connection = writing._connection
-        connection.exec_driver_sql(f"UPDATE log_entry SET leaf = {spaced.format('leaf')}")  # noqa: S608 - a constant
+    database.overwrite("log_entry", "leaf", lambda leaf: leaf.replace(b"{", b"{ "))
     leaf = client.get(path, headers=headers()).json()["proof_status"]
     assert (leaf["status"], leaf["checkpoint_tree_size"]) == ("broken", None)

@@ -6,7 +6,6 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-import pysqlite3
 import pytest
 from starlette.testclient import TestClient
 
@@ -16,9 +15,12 @@ from service.api import split_schemas
 from service.auth import Role
 from service.usecases.replay import replay_sample
 from service.wiring import Platform
+from tests.databases import SampleDatabase
 from tests.models.split.examples import example_order
 from tests.service.conftest import Headers
 from tests.splits import EXAMPLES, publish_split
+
+pytestmark = pytest.mark.both_databases
 
 DECIDE = "/v1/decisions/split"
 BATCH = "/v1/decisions/split/batch"
@@ -183,19 +185,14 @@ def test_a_sample_of_splits_and_others_replays(
     assert (result["replayed"], result["identical"], result["differences"]) == (4, 4, [])
 
 
-def test_a_tampered_split_is_named(client: TestClient, served: Platform, headers: Headers) -> None:
+def test_a_tampered_split_is_named(
+    client: TestClient, served: Platform, headers: Headers, database: SampleDatabase
+) -> None:
     """Whoever changes a stored plan is found by the hash that the header holds."""
     answer = split(client, headers())
-    leaf_index = answer["receipt"]["leaf_index"]
-    connection = pysqlite3.connect(served.settings.var / "candor.db", isolation_level=None)
-    connection.execute("DROP TRIGGER facts_part_no_update")
-    [[body]] = connection.execute(
-        "SELECT body FROM facts_part WHERE leaf_index = ?", (leaf_index,)
-    ).fetchall()
-    changed = body.replace(b'"quantity":2', b'"quantity":3', 1)
-    assert changed != body
-    connection.execute("UPDATE facts_part SET body = ? WHERE leaf_index = ?", (changed, leaf_index))
-    connection.close()
+    database.overwrite(
+        "facts_part", "body", lambda body: body.replace(b'"quantity":2', b'"quantity":3', 1)
+    )
     report = verify_store(served.store, [served.signer.verifier_key], served.sealer)
     assert [(p.entry_id, p.code) for p in report.problems] == [
         (answer["decision_id"], "facts-hash")

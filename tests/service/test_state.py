@@ -8,10 +8,12 @@ from audit.records import EntryType
 from service.auth import Principal, Role
 from service.errors import ApiKeyNotFoundError
 from service.settings import Settings
-from service.state import METADATA
 from service.usecases.keys import create_key, revoke_key
 from service.usecases.records import read_object
 from service.wiring import Platform
+from tests.databases import SampleDatabase
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_a_key_works_until_it_is_revoked(platform: Platform) -> None:
@@ -48,9 +50,9 @@ def test_an_unknown_key_cannot_be_revoked(platform: Platform) -> None:
         revoke_key(platform, "nobody", "test")
 
 
-def test_a_lost_table_is_an_unavailable_store(platform: Platform) -> None:
+def test_a_lost_table_is_an_unavailable_store(platform: Platform, database: SampleDatabase) -> None:
     key, _secret = create_key(platform, "shop", Role.OMS, "test")
-    METADATA.drop_all(platform.api_keys._engine)
+    database.tamper("DROP TABLE api_key")
     for act in (
         lambda: platform.api_keys.find_principal("x"),
         lambda: platform.api_keys.add(key, "x"),

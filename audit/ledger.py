@@ -1,0 +1,165 @@
+"""The erasure ledger: what must stay erased, whatever is restored.
+
+One JSON line for each act, appended and fsynced before the act itself: an erasure (the key to
+destroy), a legal hold, its release. A line names a key by its random id and no person. The file
+lives outside the database and outside its backups; of two copies the longer one is right.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from threading import Lock
+
+import orjson
+
+from audit.errors import LedgerDamagedError, StoreUnavailableError
+
+_PRIVATE = 0o600
+
+
+class Act(StrEnum):
+    """What a line of the ledger says."""
+
+    ERASE = "erase"
+    HOLD = "hold"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """One act.
+
+    Parameters
+    ----------
+    act
+        What was done.
+    entry_id
+        Id of the entry that records it in the log.
+    key_id
+        Which key, hex.
+    at
+        When, RFC 3339.
+    actor
+        Who did it.
+    reason
+        A code or ticket number; nothing personal.
+    """
+
+    act: Act
+    entry_id: str
+    key_id: str
+    at: str
+    actor: str
+    reason: str
+
+
+class ErasureLedger:
+    """An append-only file of acts.
+
+    Parameters
+    ----------
+    path
+        The file; it is made with the first line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._read_size = -1
+        self._lines: tuple[LedgerLine, ...] = ()
+        self._erased: frozenset[bytes] = frozenset()
+
+    def size(self) -> int:
+        """Return the file's size in bytes; it grows with every act, in whatever process."""
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise StoreUnavailableError("the erasure ledger cannot be read") from error
+
+    def lines(self) -> tuple[LedgerLine, ...]:
+        """Return all acts, oldest first.
+
+        Raises
+        ------
+        LedgerDamagedError
+            If a line is not one.
+        StoreUnavailableError
+            If the file cannot be read.
+        """
+        self._refresh()
+        return self._lines
+
+    def is_erased(self, key_id: bytes) -> bool:
+        """Tell whether a key is to be destroyed, or was."""
+        self._refresh()
+        return key_id in self._erased
+
+    def is_held(self, key_id: bytes) -> bool:
+        """Tell whether a legal hold forbids to destroy a key."""
+        acts = [line.act for line in self.lines() if line.key_id == key_id.hex()]
+        return next((act == Act.HOLD for act in reversed(acts)), False)
+
+    def append(self, line: LedgerLine) -> None:
+        """Add an act; it is durable when this returns.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If it could not be written; then it did not happen.
+        """
+        content = orjson.dumps(asdict(line)) + b"\n"
+        try:
+            self._write(content)
+        except OSError as error:
+            raise StoreUnavailableError("the erasure ledger cannot be written") from error
+
+    def _write(self, content: bytes) -> None:
+        is_new = not self._path.exists()
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, _PRIVATE)
+        with os.fdopen(descriptor, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # A line that a crash cut off was never acknowledged; nothing may be glued to it.
+            whole = file.read().rfind(b"\n") + 1
+            file.truncate(whole)
+            file.seek(whole)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _refresh(self) -> None:
+        size = self.size()
+        with self._lock:
+            if size == self._read_size:
+                return
+            try:
+                content = self._path.read_bytes() if size else b""
+            except OSError as error:
+                raise StoreUnavailableError("the erasure ledger cannot be read") from error
+            whole = content[: content.rfind(b"\n") + 1]
+            self._lines = tuple(_parse(whole.splitlines()))
+            self._erased = frozenset(
+                bytes.fromhex(line.key_id) for line in self._lines if line.act == Act.ERASE
+            )
+            self._read_size = size
+
+
+def _parse(lines: Iterable[bytes]) -> Iterable[LedgerLine]:
+    for number, content in enumerate(lines, start=1):
+        try:
+            said = orjson.loads(content)
+            line = LedgerLine(**{**said, "act": Act(said["act"])})
+            bytes.fromhex(line.key_id)
+        except (ValueError, TypeError, KeyError) as error:
+            raise LedgerDamagedError(f"line {number} of the erasure ledger is damaged") from error
+        yield line

@@ -1,0 +1,241 @@
+"""Exports asked for over HTTP: one at a time, in the background, each with its file of state.
+
+The state lies beside the bundle, so that it outlives the process; a job that the process did not
+finish reads as interrupted. Nothing of an export can be had before its entry is in the log.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final
+
+import orjson
+from structlog.types import FilteringBoundLogger
+
+from audit.errors import IdempotencyConflictError, StoreUnavailableError
+from audit.records import Idempotency, format_time, hash_idempotency_key
+from models.errors import PlatformError
+from reports.evidence import EvidenceRequest
+from service.answers import JsonObject
+from service.errors import (
+    ExportInterruptedError,
+    ExportNotFoundError,
+    ExportUnfinishedError,
+    InternalError,
+    OverloadedError,
+)
+from service.logs import describe_exception
+from service.usecases.export import export_evidence
+from service.usecases.records import new_id, read_object
+from service.wiring import Platform
+
+_ID_CHARACTERS: Final = 32
+_HEX: Final = frozenset("0123456789abcdef")
+
+
+class ExportJobs:
+    """The exports of one service.
+
+    Parameters
+    ----------
+    platform
+        Whose log is exported.
+    log
+        Where failures that nobody foresaw are told.
+    """
+
+    def __init__(self, platform: Platform, log: FilteringBoundLogger) -> None:
+        self._platform = platform
+        self._log = log
+        self._folder = platform.settings.exports
+        self._waiting: SimpleQueue[tuple[str, EvidenceRequest, str] | None] = SimpleQueue()
+        self._active: set[str] = set()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="exports", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; what is being exported is given up and leaves nothing behind."""
+        self._closing.set()
+        self._waiting.put(None)
+        self._thread.join()
+
+    def submit(
+        self, request: EvidenceRequest, actor: str, used: Idempotency | None
+    ) -> tuple[JsonObject, bool]:
+        """Take an export, or return the one that an Idempotency-Key led to before.
+
+        Returns
+        -------
+        tuple
+            Its state, and whether it is a new one.
+
+        Raises
+        ------
+        OverloadedError
+            When too many wait, or the service is stopping.
+        IdempotencyConflictError
+            When the key was used before with another body.
+        StoreUnavailableError
+            When its state cannot be written.
+        """
+        sealer = self._platform.sealer
+        body = None if used is None else sealer.keyed_hash("body", used.body_sha256.hex()).hex()
+        with self._lock:
+            export_id = new_id()
+            if used is not None:
+                digest = hash_idempotency_key(used.caller, used.route, used.key, sealer)
+                export_id = digest.hex()[:_ID_CHARACTERS]
+                if (known := self._load(export_id)) is not None:
+                    if known.get("body") != body:
+                        raise IdempotencyConflictError(
+                            "this Idempotency-Key was used before with another body"
+                        )
+                    return self._describe(known), False
+            if len(self._active) >= self._platform.settings.export_queue_max:
+                raise OverloadedError(f"{len(self._active)} exports wait or run")
+            if self._closing.is_set():
+                raise OverloadedError("the service is stopping")
+            state: JsonObject = {
+                "export_id": export_id,
+                "status": "queued",
+                "requested_at": format_time(self._platform.now()),
+                "actor": actor,
+                "is_personal": request.reason is not None,
+                "result": None,
+                "problem": None,
+                "body": body,
+            }
+            self._save(state)
+            self._active.add(export_id)
+            self._waiting.put((export_id, request, actor))
+        return self._describe(state), True
+
+    def read(self, export_id: str) -> JsonObject:
+        """Return an export's state.
+
+        Raises
+        ------
+        ExportNotFoundError
+            When there is none.
+        """
+        state = self._load(export_id)
+        if state is None:
+            raise ExportNotFoundError("no export has this id")
+        return self._describe(state)
+
+    def file(self, export_id: str) -> Path:
+        """Return an export's zip file.
+
+        Raises
+        ------
+        ExportNotFoundError, ExportUnfinishedError
+            When there is no such export, or it is not done.
+        """
+        status = self.read(export_id)["status"]
+        path = self._folder / f"{export_id}.zip"
+        if status != "done":
+            raise ExportUnfinishedError(f"the export is {status}")
+        if not path.is_file():
+            raise ExportNotFoundError("the export's file was removed")
+        return path
+
+    def _run(self) -> None:
+        while True:
+            job = self._waiting.get()
+            if job is None:
+                return
+            export_id, request, actor = job
+            try:
+                self._export(export_id, request, actor)
+            except Exception as error:  # noqa: BLE001 - the thread must outlive any failed export
+                self._log.error("export failed", **describe_exception(error))
+            finally:
+                with self._lock:
+                    self._active.discard(export_id)
+
+    def _export(self, export_id: str, request: EvidenceRequest, actor: str) -> None:
+        state = self._load(export_id) or {"export_id": export_id}
+        self._save({**state, "status": "running"})
+        try:
+            result = export_evidence(
+                self._platform,
+                request,
+                self._folder / f"{export_id}.zip",
+                actor=actor,
+                most_entries=self._platform.settings.export_max_entries,
+                on_progress=self._go_on,
+            )
+        except PlatformError as error:
+            self._save({**state, "status": "failed", "problem": _problem(error)})
+        except Exception:
+            unforeseen = InternalError("the export failed")
+            self._save({**state, "status": "failed", "problem": _problem(unforeseen)})
+            raise
+        else:
+            self._save({**state, "status": "done", "result": result})
+            self._remove_old()
+
+    def _go_on(self, _done: int, _total: int) -> None:
+        if self._closing.is_set():
+            raise ExportInterruptedError("the service is stopping")
+
+    def _describe(self, state: JsonObject) -> JsonObject:
+        shown = {name: value for name, value in state.items() if name != "body"}
+        export_id = str(state["export_id"])
+        if state["status"] in {"queued", "running"} and export_id not in self._active:
+            # Another process began it; this one cannot know more.
+            lost = ExportInterruptedError("the service stopped before the export was done")
+            shown |= {"status": "failed", "problem": _problem(lost)}
+        path = f"/v1/exports/{export_id}/file"
+        return {**shown, "download": path if shown["status"] == "done" else None}
+
+    def _load(self, export_id: str) -> JsonObject | None:
+        if len(export_id) != _ID_CHARACTERS or not _HEX.issuperset(export_id):
+            return None
+        try:
+            content = (self._folder / f"{export_id}.json").read_bytes()
+        except FileNotFoundError:
+            return None
+        return read_object(orjson.loads(content))
+
+    def _save(self, state: JsonObject) -> None:
+        path = self._folder / f"{state['export_id']}.json"
+        staging = path.with_suffix(".part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            staging.write_bytes(orjson.dumps(state))
+            staging.replace(path)
+        except OSError as error:
+            raise StoreUnavailableError("the state of the export could not be written") from error
+
+    def _remove_old(self) -> None:
+        with self._lock:
+            states = sorted(
+                self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True
+            )
+            for path in states[self._platform.settings.export_keep :]:
+                if path.stem not in self._active:
+                    path.with_suffix(".zip").unlink(missing_ok=True)
+                    path.unlink()
+
+
+@contextmanager
+def running_exports(platform: Platform, log: FilteringBoundLogger) -> Iterator[ExportJobs]:
+    """Take exports while the block runs."""
+    jobs = ExportJobs(platform, log)
+    jobs.start()
+    try:
+        yield jobs
+    finally:
+        jobs.close()
+
+
+def _problem(error: PlatformError) -> JsonObject:
+    return {"code": error.code, "detail": error.detail, "remedy": error.remedy}

@@ -1,0 +1,1 @@
+"""Our proofs, checked by verifiers that others wrote."""

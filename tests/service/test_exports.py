@@ -1,0 +1,183 @@
+"""Evidence over HTTP: asked for, watched, fetched, by role; one at a time and bounded."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from reports.evidence import EvidenceRequest
+from service.api import export_schemas as schemas
+from service.auth import Role
+from service.errors import ExportInterruptedError, OverloadedError
+from service.logs import open_log
+from service.settings import Settings
+from service.usecases.export_jobs import ExportJobs, running_exports
+from service.wiring import Platform
+from tests.models import examples
+from tests.reports.bundles import Altered, failed_steps
+from tests.service.conftest import Headers
+
+PATH = "/v1/exports"
+
+
+@pytest.fixture
+def decided(client: TestClient, headers: Headers) -> None:
+    for number in range(3):
+        order = examples.order(order_id=f"ORD-771{number}")
+        given = headers(Content_Type="application/json")
+        answer = client.post("/v1/decisions/parcel", content=order, headers=given)
+        assert answer.status_code == 200
+
+
+def wait(client: TestClient, headers: Headers, state: dict[str, Any]) -> dict[str, Any]:
+    for _ in range(600):
+        told: dict[str, Any] = client.get(
+            f"{PATH}/{state['export_id']}", headers=headers(Role.AUDITOR)
+        ).json()
+        schemas.Export.model_validate(told)
+        if told["status"] in {"done", "failed"}:
+            return told
+        time.sleep(0.05)
+    raise AssertionError(told)
+
+
+@pytest.mark.usefixtures("decided")
+def test_an_auditor_exports_and_fetches(
+    client: TestClient, headers: Headers, tmp_path: Path, served: Platform
+) -> None:
+    """202 with a place to ask; then a file that verifies, and its entry in the log."""
+    form = {"from": "2020-01-01T00:00:00Z", "kind": "parcel", "orders": ["ORD-7711", "ORD-7718"]}
+    auditor = headers(Role.AUDITOR)
+    answer = client.post(PATH, json=form, headers=auditor)
+    assert (answer.status_code, answer.headers["location"]) == (
+        202,
+        f"{PATH}/{answer.json()['export_id']}",
+    )
+    done = wait(client, headers, answer.json())
+    assert (done["status"], done["result"]["decisions"]) == ("done", 3)
+    assert done["result"]["orders"] == {"supplied": 2, "found": 1}
+    file = client.get(done["download"], headers=auditor)
+    assert file.headers["content-type"] == "application/zip"
+    path = tmp_path / "one.zip"
+    path.write_bytes(file.content)
+    assert failed_steps(path, served.signer.verifier_key) == set()
+    assert b"ORD-7711" not in b"".join(Altered(path).files.values())
+    with served.store.reading() as reading:
+        facts = reading.record(done["result"]["entry_id"]).facts or b""
+    assert auditor["Authorization"].encode() not in facts
+    assert done["actor"].encode() in facts
+
+
+@pytest.mark.usefixtures("decided")
+def test_personal_parts_need_a_reason(client: TestClient, headers: Headers, tmp_path: Path) -> None:
+    auditor = headers(Role.AUDITOR)
+    for reason in ("", "  "):
+        refused = client.post(PATH, json={"reason": reason}, headers=auditor)
+        assert refused.status_code == 422
+    answer = client.post(PATH, json={"reason": "court order"}, headers=auditor)
+    done = wait(client, headers, answer.json())
+    assert done["is_personal"] is True
+    path = tmp_path / "one.zip"
+    path.write_bytes(client.get(done["download"], headers=auditor).content)
+    assert b"ORD-7711" in Altered(path).files["personal.jsonl"]
+
+
+def test_only_auditors_may(client: TestClient, headers: Headers) -> None:
+    for role in set(Role) - {Role.AUDITOR}:
+        given = headers(role)
+        for answer in (
+            client.post(PATH, json={}, headers=given),
+            client.get(f"{PATH}/{'0' * 32}", headers=given),
+            client.get(f"{PATH}/{'0' * 32}/file", headers=given),
+        ):
+            assert answer.status_code == 403
+    assert client.post(PATH, json={}).status_code == 401
+
+
+def test_what_is_not_there_is_not_found(client: TestClient, headers: Headers) -> None:
+    for name in ("0" * 32, "x", "..%2f..%2fkeys"):
+        answer = client.get(f"{PATH}/{name}", headers=headers(Role.AUDITOR))
+        assert answer.status_code == 404
+
+
+def test_what_cannot_be_exported_fails_and_says_why(client: TestClient, headers: Headers) -> None:
+    auditor = headers(Role.AUDITOR)
+    answer = client.post(PATH, json={"decisions": ["nothing"]}, headers=auditor)
+    failed = wait(client, headers, answer.json())
+    assert (failed["status"], failed["problem"]["code"]) == ("failed", "evidence-request-invalid")
+    assert failed["download"] is None
+    fetched = client.get(f"{PATH}/{failed['export_id']}/file", headers=auditor)
+    assert (fetched.status_code, fetched.json()["code"]) == (409, "export-unfinished")
+    wrong: list[dict[str, Any]] = [{"from": "2026-01-01T00:00"}, {"more": 1}, {"decisions": []}]
+    for form in wrong:
+        assert client.post(PATH, json=form, headers=auditor).status_code == 422
+
+
+def test_a_retry_gets_the_same_export(client: TestClient, headers: Headers) -> None:
+    auditor = headers(Role.AUDITOR, Idempotency_Key="once")
+    first = client.post(PATH, json={"kind": "parcel"}, headers=auditor).json()
+    again = client.post(PATH, json={"kind": "parcel"}, headers=auditor)
+    assert (again.status_code, again.json()["export_id"]) == (202, first["export_id"])
+    other = client.post(PATH, json={"kind": "risk"}, headers=auditor)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency-conflict")
+    wait(client, headers, first)
+
+
+def test_the_queue_is_bounded_and_a_stop_leaves_nothing(platform: Platform) -> None:
+    """Full: refused at once. Stopped: what is begun is given up, and its state says so."""
+    jobs = ExportJobs(platform, open_log("error"))
+    most = platform.settings.export_queue_max
+    # The thread is not running yet, so all of them wait.
+    states = [jobs.submit(EvidenceRequest(), "a", None)[0] for _ in range(most)]
+    assert {state["status"] for state in states} == {"queued"}
+    with pytest.raises(OverloadedError, match="wait or run"):
+        jobs.submit(EvidenceRequest(), "a", None)
+    jobs._closing.set()
+    jobs.start()
+    jobs.close()
+    for state in states:
+        told = jobs.read(str(state["export_id"]))
+        problem = told["problem"]
+        assert isinstance(problem, dict)
+        assert (told["status"], problem["code"]) == ("failed", ExportInterruptedError.code)
+    with pytest.raises(OverloadedError, match="stopping"):
+        jobs.submit(EvidenceRequest(), "a", None)
+    assert {path.suffix for path in platform.settings.exports.iterdir()} == {".json"}
+
+
+def test_a_job_of_a_process_that_died_reads_as_interrupted(platform: Platform) -> None:
+    state, _ = ExportJobs(platform, open_log("error")).submit(EvidenceRequest(), "a", None)
+    told = ExportJobs(platform, open_log("error")).read(str(state["export_id"]))
+    assert (told["status"], told["download"]) == ("failed", None)
+
+
+def test_only_the_newest_are_kept(settings: Settings, platform: Platform) -> None:
+    few = Settings(var=settings.var, export_keep=2, model_refresh_seconds=0)
+    object.__setattr__(platform, "settings", few)
+    with running_exports(platform, open_log("error")) as jobs:
+        for _ in range(4):
+            state, _is_new = jobs.submit(EvidenceRequest(), "a", None)
+            while jobs._active:
+                time.sleep(0.01)
+            assert jobs.file(str(state["export_id"])).is_file()
+    assert len(list(settings.exports.glob("*.zip"))) == 2
+
+
+def test_an_unforeseen_failure_is_told_without_its_text(platform: Platform) -> None:
+    """The thread outlives it, and the next export is made."""
+    with running_exports(platform, open_log("error")) as jobs:
+        wrong: Any = {"reason": None}
+        state, _is_new = jobs.submit(EvidenceRequest(from_at=wrong), "a", None)
+        while jobs._active:
+            time.sleep(0.01)
+        told = jobs.read(str(state["export_id"]))
+        assert told["problem"]["code"] == "internal-error"  # type: ignore[index,call-overload]  # JSON
+        after, _is_new = jobs.submit(EvidenceRequest(), "a", None)
+        while jobs._active:
+            time.sleep(0.01)
+        path = jobs.file(str(after["export_id"]))
+        path.unlink()
+        with pytest.raises(Exception, match="removed"):
+            jobs.file(str(after["export_id"]))
