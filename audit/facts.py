@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from audit.canonical import parse_json
 from audit.errors import RecordMalformedError
+from audit.versions import made_json, name_faults
 from models.chain import ChainResult
 from models.decision import Decision
 from models.domain import (
@@ -102,11 +103,7 @@ def build_facts(decision: Decision, caller: str, nonce: bytes) -> dict[str, Json
         **snapshot_json(decision.snapshot),
         "surroundings": surroundings_json(decision.surroundings),
         "counterfactuals": counterfactuals_json(decision.counterfactuals),
-        "model": _fields_json(decision.model),
-        "policy": _fields_json(decision.policy),
-        "runtime": _fields_json(decision.runtime),
-        "caller": caller,
-        "timings_ms": {**decision.timings_ms},
+        **made_json(decision, caller),
     }
 
 
@@ -135,8 +132,8 @@ def parse_decision(facts: bytes) -> RecordedDecision:
     try:
         return _RECORDED.validate_python(nested)
     except ValidationError as error:
-        places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors()[:3])
-        raise RecordMalformedError(f"the facts part does not hold a decision: {places}") from error
+        faults = name_faults(error)
+        raise RecordMalformedError(f"the facts part does not hold a decision: {faults}") from error
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Json]:
@@ -243,7 +240,5 @@ def _text_json(text: Text) -> Json:
     return {"zh": text.zh, "en": text.en}
 
 
-def _fields_json(
-    value: ModelRef | PolicyRef | Runtime | Promised | CapStanding | Voice,
-) -> Json:
+def _fields_json(value: Promised | CapStanding | Voice) -> Json:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from audit.canonical import parse_json
 from audit.errors import RecordMalformedError
 from audit.facts import FACTS_VERSION, snapshot_json, surroundings_json
+from audit.versions import made_json, name_faults
 from models.domain import Json, ModelRef, PolicyRef, Runtime, Snapshot
 from models.outside_verdict import NodeCall, OutsideDecision, OutsideVerdict
 from models.surroundings import Surroundings
@@ -81,11 +82,7 @@ def build_outside_facts(decision: OutsideDecision, caller: str, nonce: bytes) ->
         **snapshot_json(decision.snapshot),
         "surroundings": surroundings_json(decision.surroundings),
         "call": call,
-        "model": _fields_json(decision.model),
-        "policy": _fields_json(decision.policy),
-        "runtime": _fields_json(decision.runtime),
-        "caller": caller,
-        "timings_ms": {**decision.timings_ms},
+        **made_json(decision, caller),
     }
 
 
@@ -120,8 +117,8 @@ def parse_outside(facts: bytes) -> RecordedOutside:
     try:
         return _RECORDED.validate_python(nested)
     except ValidationError as error:
-        places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors()[:3])
-        raise RecordMalformedError(f"the facts part holds no node's answer: {places}") from error
+        faults = name_faults(error)
+        raise RecordMalformedError(f"the facts part holds no node's answer: {faults}") from error
 
 
 def is_outside(facts: Json) -> TypeGuard[dict[str, Json]]:
@@ -133,7 +130,3 @@ def is_outside(facts: Json) -> TypeGuard[dict[str, Json]]:
     (True, False, False)
     """
     return isinstance(facts, dict) and facts.get("form") == OUTSIDE_FORM
-
-
-def _fields_json(value: ModelRef | PolicyRef | Runtime) -> Json:
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}

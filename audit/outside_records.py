@@ -8,10 +8,10 @@ from audit.outside_facts import build_outside_facts
 from audit.records import (
     NONCE_SIZE_BYTES,
     Entry,
-    EntryType,
     Idempotency,
     Identity,
     build_personal,
+    decision_entry,
 )
 from models.outside_verdict import OutsideDecision
 
@@ -46,26 +46,15 @@ def build_outside_entry(
     RecordMalformedError
         If the order is not UTF-8.
     """
-    model = decision.model
-    if not decision.snapshot.features or not model.version or not model.bundle:
-        raise RecordVoidError("the decision has no snapshot, model version or bundle")
-    return Entry(
-        entry_id=identity.decision_id,
-        entry_type=EntryType.DECISION,
-        recorded_at=identity.decided_at,
-        header={
-            "kind": decision.kind,
-            "chain_id": identity.chain_id,
-            "parent_id": identity.parent_id,
-            "model": {"name": model.name, "version": model.version, "bundle": model.bundle},
-            "policy": decision.policy.digest,
-            "confidence": decision.verdict.confidence,
-        },
+    if not decision.snapshot.features:
+        raise RecordVoidError("the decision has no snapshot")
+    return decision_entry(
+        decision,
+        identity,
+        confidence=decision.verdict.confidence,
         facts=build_outside_facts(decision, identity.caller, random_bytes(NONCE_SIZE_BYTES)),
         personal=build_personal(
             decision.unknown_fields, identity, order, idempotency, decision.personal
         ),
-        order_id=identity.order_id,
-        subject_id=identity.subject_id,
         idempotency=idempotency,
     )

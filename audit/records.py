@@ -20,6 +20,7 @@ from audit.errors import RecordMalformedError, RecordVoidError
 from audit.facts import RecordedDecision, build_facts, parse_decision
 from audit.identifiers import Hashes, Idempotency, Identifiers, hash_idempotency_key
 from audit.seal import SealedPart
+from audit.versions import Made
 from models.decision import Decision
 from models.domain import Json
 
@@ -38,6 +39,7 @@ __all__ = [
     "build_decision_entry",
     "build_header",
     "build_personal",
+    "decision_entry",
     "derive_lookup",
     "format_time",
     "hash_idempotency_key",
@@ -268,10 +270,49 @@ def build_decision_entry(
     RecordMalformedError
         If the order is not UTF-8.
     """
-    verdict, model = decision.verdict, decision.model
-    if not decision.snapshot.features or not model.version or not model.bundle:
-        raise RecordVoidError("the decision has no snapshot, model version or bundle")
-    if not math.isfinite(verdict.confidence):
+    if not decision.snapshot.features:
+        raise RecordVoidError("the decision has no snapshot")
+    return decision_entry(
+        decision,
+        identity,
+        confidence=decision.verdict.confidence,
+        facts=build_facts(decision, identity.caller, random_bytes(NONCE_SIZE_BYTES)),
+        personal=build_personal(
+            decision.unknown_fields, identity, order, idempotency, decision.personal
+        ),
+        idempotency=idempotency,
+    )
+
+
+def decision_entry(
+    decision: Made,
+    identity: Identity,
+    *,
+    confidence: float,
+    facts: dict[str, Json],
+    personal: bytes,
+    idempotency: Idempotency | None,
+) -> Entry:
+    """Return the entry of a decision of any form, its parts given.
+
+    Parameters
+    ----------
+    decision
+        What made it; goes into the header.
+    confidence
+        0 to 1.
+    facts, personal
+        The parts of its form.
+
+    Raises
+    ------
+    RecordVoidError
+        If model version, bundle or confidence is missing.
+    """
+    model = decision.model
+    if not model.version or not model.bundle:
+        raise RecordVoidError("the decision has no model version or bundle")
+    if not math.isfinite(confidence):
         raise RecordVoidError("the decision has no confidence")
     return Entry(
         entry_id=identity.decision_id,
@@ -283,12 +324,10 @@ def build_decision_entry(
             "parent_id": identity.parent_id,
             "model": {"name": model.name, "version": model.version, "bundle": model.bundle},
             "policy": decision.policy.digest,
-            "confidence": float(verdict.confidence) + 0.0,
+            "confidence": float(confidence) + 0.0,
         },
-        facts=build_facts(decision, identity.caller, random_bytes(NONCE_SIZE_BYTES)),
-        personal=build_personal(
-            decision.unknown_fields, identity, order, idempotency, decision.personal
-        ),
+        facts=facts,
+        personal=personal,
         order_id=identity.order_id,
         subject_id=identity.subject_id,
         idempotency=idempotency,

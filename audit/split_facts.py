@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from audit.canonical import parse_json
 from audit.errors import RecordMalformedError
 from audit.facts import FACTS_VERSION
+from audit.versions import made_json, name_faults
 from models.domain import Json, ModelRef, PolicyRef, Runtime
 from models.split.decide import SplitDecision, SplitVerdict
 from models.split.problem import Problem
@@ -102,11 +103,7 @@ def build_split_facts(
         "kind": decision.kind,
         **conclusion_json(decision.verdict, currency),
         "problem": problem_facts(decision.problem),
-        "model": _fields_json(decision.model),
-        "policy": _fields_json(decision.policy),
-        "runtime": _fields_json(decision.runtime),
-        "caller": caller,
-        "timings_ms": {**decision.timings_ms},
+        **made_json(decision, caller),
     }
 
 
@@ -149,8 +146,8 @@ def parse_split(facts: bytes) -> RecordedSplit:
             problem_json=body.get("problem"),
         )
     except ValidationError as error:
-        places = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors()[:3])
-        raise RecordMalformedError(f"the facts part does not hold a split: {places}") from error
+        faults = name_faults(error)
+        raise RecordMalformedError(f"the facts part does not hold a split: {faults}") from error
 
 
 def is_split(facts: Json) -> TypeGuard[dict[str, Json]]:
@@ -162,7 +159,3 @@ def is_split(facts: Json) -> TypeGuard[dict[str, Json]]:
     (True, False, False)
     """
     return isinstance(facts, dict) and facts.get("form") == SPLIT_FORM
-
-
-def _fields_json(value: ModelRef | PolicyRef | Runtime) -> Json:
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}

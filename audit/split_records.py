@@ -1,6 +1,5 @@
 """The entry that records a split decision; beside `audit.records.build_decision_entry`."""
 
-import math
 import os
 from collections.abc import Callable
 
@@ -8,10 +7,10 @@ from audit.errors import RecordVoidError
 from audit.records import (
     NONCE_SIZE_BYTES,
     Entry,
-    EntryType,
     Idempotency,
     Identity,
     build_personal,
+    decision_entry,
 )
 from audit.split_facts import build_split_facts
 from models.split.decide import SplitDecision
@@ -50,28 +49,15 @@ def build_split_entry(
     RecordMalformedError
         If the order is not UTF-8.
     """
-    confidence, model = decision.verdict.confidence, decision.model
-    if not decision.problem.lines or not model.version or not model.bundle:
-        raise RecordVoidError("the split has no order line, model version or bundle")
-    if not math.isfinite(confidence):
-        raise RecordVoidError("the split has no confidence")
-    return Entry(
-        entry_id=identity.decision_id,
-        entry_type=EntryType.DECISION,
-        recorded_at=identity.decided_at,
-        header={
-            "kind": decision.kind,
-            "chain_id": identity.chain_id,
-            "parent_id": identity.parent_id,
-            "model": {"name": model.name, "version": model.version, "bundle": model.bundle},
-            "policy": decision.policy.digest,
-            "confidence": float(confidence) + 0.0,
-        },
+    if not decision.problem.lines:
+        raise RecordVoidError("the split has no order line")
+    return decision_entry(
+        decision,
+        identity,
+        confidence=decision.verdict.confidence,
         facts=build_split_facts(
             decision, currency, identity.caller, random_bytes(NONCE_SIZE_BYTES)
         ),
         personal=build_personal(decision.unknown_fields, identity, order, idempotency),
-        order_id=identity.order_id,
-        subject_id=identity.subject_id,
         idempotency=idempotency,
     )

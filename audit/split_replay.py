@@ -17,7 +17,7 @@ from models.domain import Json, ModelRef, PolicyRef
 from models.split.decide import decide_problem
 from models.split.policy import SplitPolicy
 from models.split.record import problem_facts, replay
-from models.split.request import order_schema, read_problem
+from models.split.request import read_problem
 
 LoadSplit = Callable[[ModelRef, PolicyRef], tuple[LoadedModel, SplitPolicy]]
 
@@ -87,6 +87,6 @@ def _check_again(model: LoadedModel, policy: SplitPolicy, split: RecordedSplit) 
 
 
 def _compare_problem(model: LoadedModel, order: bytes, split: RecordedSplit) -> list[Difference]:
-    problem = read_problem(order_schema(model.kind).parse(order).values)
+    problem = read_problem(model.schema.parse(order).values)
     read = as_stored({"problem": problem_facts(problem)})
     return [*compare("", {"problem": split.problem_json}, read)]

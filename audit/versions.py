@@ -1,12 +1,37 @@
-"""What made a decision, read from the facts of any form."""
+"""What made a decision: written to and read from the facts of any form."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
 from audit.errors import RecordMalformedError
-from models.domain import ModelRef, PolicyRef
+from models.domain import Json, ModelRef, PolicyRef, Runtime
+
+
+class Made(Protocol):
+    """What every decision names, whatever its form."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind."""
+
+    @property
+    def model(self) -> ModelRef:
+        """Which model."""
+
+    @property
+    def policy(self) -> PolicyRef:
+        """Which policy."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """Which code."""
+
+    @property
+    def timings_ms(self) -> dict[str, float]:
+        """Step name to milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +66,31 @@ def parse_versions(facts: bytes) -> Versions:
         return _VERSIONS.validate_json(facts)
     except ValidationError as error:
         raise RecordMalformedError("the facts part names no kind, model and policy") from error
+
+
+def made_json(decision: Made, caller: str) -> Mapping[str, Json]:
+    """Return what made a decision as its facts part holds it.
+
+    Parameters
+    ----------
+    decision
+        Of any form.
+    caller
+        Name of the API key that asked; not a person.
+    """
+    return {
+        "model": _fields(decision.model),
+        "policy": _fields(decision.policy),
+        "runtime": _fields(decision.runtime),
+        "caller": caller,
+        "timings_ms": {**decision.timings_ms},
+    }
+
+
+def _fields(value: ModelRef | PolicyRef | Runtime) -> Json:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def name_faults(error: ValidationError) -> str:
+    """Return the first three places of a facts part that are not as they should be."""
+    return ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors()[:3])

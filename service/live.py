@@ -7,7 +7,7 @@ disk by digest, are checked there, and stay in memory.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -26,6 +26,7 @@ from models.outside import OutsideModel, load_outside
 from models.split.errors import SplitPolicyError
 from models.split.policy import SplitPolicy
 from models.split.policy_store import load_split_policy
+from models.split.request import order_schema
 from service.errors import KindNotFoundError, NoLiveModelError
 
 SPLIT: Final = "split"
@@ -156,7 +157,9 @@ class Shelf:
         # What a split's record pins are the plan's weights; the rules about one candidate are the
         # kind's own, and the bundle's digest pins them.
         weights = load_split_policy(self._policies, policy.digest)
-        return load_model(bundle, model, bundle.kind.policy, policy), weights
+        loaded = load_model(bundle, model, bundle.kind.policy, policy)
+        # Callers post orders; what the model sees of a candidate is computed, never asked for.
+        return replace(loaded, schema=order_schema(bundle.kind)), weights
 
 
 class LiveModels:

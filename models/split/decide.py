@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from models.decide import LoadedModel, decide_snapshots
 from models.domain import PolicyRef, RuleHit, Text
+from models.order import ParsedOrder
 from models.policy import Level
 from models.split.alternatives import find_alternatives
 from models.split.conflict import find_conflict
@@ -71,6 +72,31 @@ def decide_split(
     """
     started = clock()
     order = order_schema(model.kind).parse(body)
+    return split_order(model, policy, policy_ref, order, (clock, started))
+
+
+def split_order(
+    model: LoadedModel,
+    policy: SplitPolicy,
+    policy_ref: PolicyRef,
+    order: ParsedOrder,
+    timed: tuple[Clock, float],
+) -> SplitDecision:
+    """Split an order that was checked already; see `decide_split`.
+
+    Parameters
+    ----------
+    order
+        As `order_schema` reads it.
+    timed
+        The clock, and its reading when the order came.
+
+    Raises
+    ------
+    OrderInvalidError, ScorerError, InvariantError, SolverError, PlanInvalidError
+        See `decide_split`.
+    """
+    clock, started = timed
     problem = read_problem(order.values)
     ready = clock()
     verdict = decide_problem(model, policy, problem)

@@ -21,7 +21,7 @@ from service.auth import Action, Principal
 from service.bodies import JSON, NDJSON, read_body
 from service.errors import BodyTooLargeError
 from service.problems import build_problem
-from service.usecases.decide import Ask, Line
+from service.usecases.lines import Ask, Line
 from service.usecases.records import check_idempotency_key
 from service.usecases.split import chunk_lines, decide_any, decide_any_lines
 from service.wiring import Platform

@@ -15,7 +15,7 @@ from service.api.replies import json_reply
 from service.auth import Action, Principal
 from service.bodies import JSON, read_body
 from service.usecases.chain import ChainAsk, decide_chain
-from service.usecases.decide import Line
+from service.usecases.lines import Line
 from service.usecases.records import read_object
 
 router = APIRouter(prefix="/v1/orders", tags=["decisions"])

@@ -10,7 +10,7 @@ from service.cli.options import ACTOR, JsonOption, VarOption, load_settings
 from service.cli.output import print_json, reported_errors, say
 from service.language import text_language
 from service.usecases.chain import ChainAsk, decide_chain
-from service.usecases.decide import Ask, Line
+from service.usecases.lines import Ask, Line
 from service.usecases.records import read_object
 from service.usecases.split import decide_any
 from service.wiring import open_platform

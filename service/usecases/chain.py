@@ -21,7 +21,7 @@ from models.kind import Kind
 from models.order import MOST_UNKNOWN, ParsedOrder
 from models.precedence import Level
 from models.split.policy import SplitPolicy
-from models.split.request import order_kind, order_schema, read_problem
+from models.split.request import order_kind, read_problem
 from service.answers import JsonObject
 from service.live import SPLIT
 from service.usecases.cases import (
@@ -33,7 +33,7 @@ from service.usecases.cases import (
     read_case,
     read_counts,
 )
-from service.usecases.decide import Line
+from service.usecases.lines import Line
 from service.usecases.recorded import answer_recorded
 from service.usecases.records import (
     build_idempotency,
@@ -65,7 +65,7 @@ class _Read:
     cases: tuple[OrderCase, ...]
     split_model: LoadedModel
     split_policy: SplitPolicy
-    unknown_fields: tuple[str, ...]
+    to_split: ParsedOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def _read(platform: Platform, body: bytes) -> _Read:
 
     for model in models:
         attempt(lambda schema=model.schema: schema.parse(body))  # type: ignore[misc]  # mypy cannot infer a lambda's default
-    attempt(lambda: _parse_split(split_model.kind, body))
+    attempt(lambda: _parse_split(split_model, body))
     if faults:
         raise OrderInvalidError(tuple(faults))
     unknown = _unknown_to_all([one.unknown_fields for one in parsed])
@@ -141,11 +141,12 @@ def _read(platform: Platform, body: bytes) -> _Read:
         read_case(platform, model, body, ParsedOrder(order.values, unknown))
         for model, order in zip(models, parsed, strict=False)
     ]
-    return _Read(body, tuple(orders), split_model, split_policy, unknown)
+    to_split = ParsedOrder(parsed[-1].values, unknown)
+    return _Read(body, tuple(orders), split_model, split_policy, to_split)
 
 
-def _parse_split(kind: Kind, body: bytes) -> ParsedOrder:
-    order = order_schema(kind).parse(body)
+def _parse_split(model: LoadedModel, body: bytes) -> ParsedOrder:
+    order = model.schema.parse(body)
     read_problem(order.values)
     return order
 
@@ -168,9 +169,8 @@ def _decider(
 
     def split() -> SplitOrder:
         if not solved:
-            made = decide_split_order(platform, read.split_model, read.split_policy, read.body)
-            decision = replace(made.decision, unknown_fields=read.unknown_fields)
-            solved.append(replace(made, decision=decision))
+            model, policy = read.split_model, read.split_policy
+            solved.append(decide_split_order(platform, model, policy, read.body, read.to_split))
         return solved[0]
 
     def decide(counts: Counts) -> Entry:

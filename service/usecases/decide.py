@@ -6,12 +6,11 @@ are durable, and it is made from what was stored.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from audit.log import Appended
 from audit.records import Entry, Idempotency
 from models.decide import LoadedModel
 from models.decision import Decision
-from models.domain import Language
 from models.errors import PlatformError
 from service.answers import JsonObject
 from service.usecases.cases import (
@@ -23,52 +22,9 @@ from service.usecases.cases import (
     read_case,
     read_counts,
 )
-from service.usecases.recorded import answer_recorded, record_drafts
-from service.usecases.records import (
-    build_idempotency,
-    check_idempotency_key,
-    find_repeat,
-    new_id,
-)
+from service.usecases.lines import Ask, Line, answer_lines, read_line
+from service.usecases.records import new_id
 from service.wiring import Platform
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Who asks for decisions, how.
-
-    Parameters
-    ----------
-    kind
-        Name of the kind.
-    caller
-        Id of the API key.
-    route
-        Scope of the Idempotency-Keys.
-    language
-        Of the answers' texts.
-    """
-
-    kind: str
-    caller: str
-    route: str
-    language: Language
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One order to decide.
-
-    Parameters
-    ----------
-    body
-        The order as received.
-    idempotency_key
-        The caller's, or None.
-    """
-
-    body: bytes
-    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,40 +80,24 @@ def decide_lines(
     started = platform.clock()
     model = platform.live.get(ask.kind)
     # 1. A retry gets the first answer; a malformed order gets its faults.
-    prepared = [_prepare(platform, ask, model, line) for line in lines]
+    prepared = [
+        read_line(platform, ask, line, partial(_read, platform, model, line.body)) for line in lines
+    ]
     # 2. Decide the others under the counts as they stand.
     fresh = [item for item in prepared if isinstance(item, _Fresh)]
     counts = read_counts(platform, [item.order for item in fresh])
     decisions = _decide(platform, [item.order for item in fresh], counts, started)
-    # 3. Record what was decided; it is durable when this returns.
-    drafts = [
+    drafts = (
         _draft(platform, ask, item, decision, counts)
         for decision, item in zip(decisions, fresh, strict=True)
-    ]
-    recorded = iter(record_drafts(platform, drafts))
-    # 4. Answer from what was stored.
-    personal = {d.entry_id: d.personal or b"" for d in drafts if isinstance(d, Entry)}
-    places = [next(recorded) if isinstance(item, _Fresh) else item for item in prepared]
-    return [
-        place
-        if isinstance(place, PlatformError)
-        else answer_recorded(platform, place, ask.language, personal)
-        for place in places
-    ]
+    )
+    # 3. Record what was decided, and answer from what was stored.
+    made = [next(drafts) if isinstance(item, _Fresh) else item for item in prepared]
+    return answer_lines(platform, ask, made)
 
 
-def _prepare(
-    platform: Platform, ask: Ask, model: LoadedModel, line: Line
-) -> _Fresh | Appended | PlatformError:
-    try:
-        check_idempotency_key(line.idempotency_key)
-        used = build_idempotency(ask.caller, ask.route, line.idempotency_key, line.body)
-        repeated = find_repeat(platform, used)
-        if repeated is not None:
-            return repeated
-        return _Fresh(read_case(platform, model, line.body), used)
-    except PlatformError as error:
-        return error
+def _read(platform: Platform, model: LoadedModel, body: bytes, used: Idempotency | None) -> _Fresh:
+    return _Fresh(read_case(platform, model, body), used)
 
 
 def _decide(

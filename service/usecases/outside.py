@@ -8,8 +8,8 @@ counts does not ask again.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
-from audit.log import Appended
 from audit.outside_records import build_outside_entry
 from audit.records import Counted, CounterKey, Entry, Idempotency
 from models.case import Case
@@ -20,15 +20,8 @@ from models.outside_verdict import NodeCall, OutsideDecision
 from service.answers import JsonObject
 from service.outside import Bounds, ask_node
 from service.usecases.cases import Counts, Place, identify, read_ids
-from service.usecases.decide import Ask, Line
-from service.usecases.recorded import answer_recorded, record_drafts
-from service.usecases.records import (
-    build_idempotency,
-    check_idempotency_key,
-    find_repeat,
-    new_id,
-    read_object,
-)
+from service.usecases.lines import Ask, Line, answer_lines, read_line
+from service.usecases.records import new_id, read_object
 from service.wiring import Platform
 
 
@@ -74,42 +67,23 @@ def decide_outside_lines(
     """
     model = platform.live.get_outside(ask.kind)
     # 1. A retry gets the first answer; a malformed order gets its faults.
-    prepared = [_prepare(platform, ask, model, line) for line in lines]
-    # 2. Ask the node about the others.
-    asked = _ask(platform, model, [item for item in prepared if isinstance(item, _Order)])
-    # 3. Decide under the counts as they stand, and record; it is durable when this returns.
-    counts = _read_counts(platform, model, asked)
-    drafts = [_draft(platform, model, item, counts) for item in asked]
-    recorded = iter(record_drafts(platform, drafts))
-    # 4. Answer from what was stored.
-    personal = {d.entry_id: d.personal or b"" for d in drafts if isinstance(d, Entry)}
-    places = [next(recorded) if isinstance(item, _Order) else item for item in prepared]
-    return [
-        place
-        if isinstance(place, PlatformError)
-        else answer_recorded(platform, place, ask.language, personal)
-        for place in places
+    prepared = [
+        read_line(platform, ask, line, partial(_read, platform, ask, model, line.body))
+        for line in lines
     ]
+    # 2. Ask the node about the others, and decide under the counts as they stand.
+    asked = _ask(platform, model, [item for item in prepared if isinstance(item, _Order)])
+    counts = _read_counts(platform, model, asked)
+    drafts = (_draft(platform, model, item, counts) for item in asked)
+    # 3. Record what was decided, and answer from what was stored.
+    made = [next(drafts) if isinstance(item, _Order) else item for item in prepared]
+    return answer_lines(platform, ask, made)
 
 
 def bounds_of(platform: Platform) -> Bounds:
     """Return what one call may take, as the settings say."""
     settings = platform.settings
     return Bounds(settings.node_timeout_seconds, settings.node_max_bytes)
-
-
-def _prepare(
-    platform: Platform, ask: Ask, model: OutsideModel, line: Line
-) -> _Order | Appended | PlatformError:
-    try:
-        check_idempotency_key(line.idempotency_key)
-        used = build_idempotency(ask.caller, ask.route, line.idempotency_key, line.body)
-        repeated = find_repeat(platform, used)
-        if repeated is not None:
-            return repeated
-        return _read(platform, ask, model, line.body, used)
-    except PlatformError as error:
-        return error
 
 
 def _read(

@@ -5,28 +5,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from audit.log import Appended
-from audit.records import Entry
+from audit.records import Entry, Idempotency
 from audit.split_records import build_split_entry
 from models.decide import LoadedModel
 from models.errors import PlatformError
-from models.split.decide import SplitDecision, decide_split
+from models.order import ParsedOrder
+from models.split.decide import SplitDecision, split_order
 from models.split.policy import SplitPolicy
-from models.split.request import order_schema
 from service.answers import JsonObject
 from service.live import SPLIT
-from service.usecases.cases import Place, identify, value_at
-from service.usecases.decide import Ask, Line, decide_lines
+from service.usecases.cases import Place, identify, read_ids
+from service.usecases.decide import decide_lines
+from service.usecases.lines import Ask, Line, answer_lines, read_line
 from service.usecases.outside import decide_outside_lines
-from service.usecases.recorded import answer_recorded, record_drafts
-from service.usecases.records import (
-    build_idempotency,
-    check_idempotency_key,
-    find_repeat,
-    new_id,
-)
+from service.usecases.records import new_id
 from service.wiring import Platform
 
 # A split takes up to a second: those already made should not wait for hundreds of others.
@@ -126,23 +121,20 @@ def decide_split_lines(
     """
     model, policy = platform.live.get_split()
     # 1. A retry gets the first answer; every other order is split by itself.
-    made = [_decide_line(platform, ask, model, policy, line) for line in lines]
-    # 2. Record what was decided; it is durable when this returns.
-    drafts = [item for item in made if isinstance(item, Entry)]
-    recorded = iter(record_drafts(platform, drafts))
-    # 3. Answer from what was stored.
-    personal = {draft.entry_id: draft.personal or b"" for draft in drafts}
-    places = [next(recorded) if isinstance(item, Entry) else item for item in made]
-    return [
-        place
-        if isinstance(place, PlatformError)
-        else answer_recorded(platform, place, ask.language, personal)
-        for place in places
+    made = [
+        read_line(platform, ask, line, partial(_draft, platform, ask, (model, policy), line.body))
+        for line in lines
     ]
+    # 2. Record what was decided, and answer from what was stored.
+    return answer_lines(platform, ask, made)
 
 
 def decide_split_order(
-    platform: Platform, model: LoadedModel, policy: SplitPolicy, body: bytes
+    platform: Platform,
+    model: LoadedModel,
+    policy: SplitPolicy,
+    body: bytes,
+    order: ParsedOrder | None = None,
 ) -> SplitOrder:
     """Split one order, without recording it.
 
@@ -152,6 +144,8 @@ def decide_split_order(
         From `LiveModels.get_split`.
     body
         The order as received.
+    order
+        The same, checked; None to check it here.
 
     Raises
     ------
@@ -160,15 +154,14 @@ def decide_split_order(
     ScorerError, InvariantError, SolverError, PlanInvalidError
         When model or optimiser fails or the answer does not add up; nothing may be answered then.
     """
-    decision = decide_split(model, policy, model.policy_ref, body, platform.clock)
-    kind = model.kind
-    values = order_schema(kind).parse(body).values
+    timed = platform.clock, platform.clock()
+    order = model.schema.parse(body) if order is None else order
+    order_id, subject_id = read_ids(model.kind, order)
     return SplitOrder(
         body=body,
-        # The schema asks for it.
-        order_id=value_at(values, kind.order_id) or "",
-        subject_id=None if kind.subject_id is None else value_at(values, kind.subject_id),
-        decision=decision,
+        order_id=order_id,
+        subject_id=subject_id,
+        decision=split_order(model, policy, model.policy_ref, order, timed),
         currency=policy.currency,
     )
 
@@ -194,17 +187,13 @@ def build_split_draft(split: SplitOrder, place: Place) -> Entry:
     )
 
 
-def _decide_line(
-    platform: Platform, ask: Ask, model: LoadedModel, policy: SplitPolicy, line: Line
-) -> Entry | Appended | PlatformError:
-    try:
-        check_idempotency_key(line.idempotency_key)
-        used = build_idempotency(ask.caller, ask.route, line.idempotency_key, line.body)
-        repeated = find_repeat(platform, used)
-        if repeated is not None:
-            return repeated
-        split = decide_split_order(platform, model, policy, line.body)
-        place = Place(new_id(), new_id(), None, platform.now(), ask.caller, used)
-        return build_split_draft(split, place)
-    except PlatformError as error:
-        return error
+def _draft(
+    platform: Platform,
+    ask: Ask,
+    live: tuple[LoadedModel, SplitPolicy],
+    body: bytes,
+    used: Idempotency | None,
+) -> Entry:
+    split = decide_split_order(platform, *live, body)
+    place = Place(new_id(), new_id(), None, platform.now(), ask.caller, used)
+    return build_split_draft(split, place)

@@ -9,8 +9,9 @@ from audit.log import read_receipt
 from audit.receipt import verify_receipt
 from audit.verify import verify_store
 from service.settings import Settings
-from service.usecases.decide import Ask, Line, decide_lines
+from service.usecases.decide import decide_lines
 from service.usecases.erase import erase_subject
+from service.usecases.lines import Ask, Line
 from service.usecases.records import find_decision
 from service.usecases.replay import replay_decision, replay_sample
 from service.wiring import Platform, open_platform

@@ -20,8 +20,8 @@ from reports.verifier.command import verify_bundle
 from reports.verifier.signatures import STATEMENT
 from service.settings import Settings
 from service.usecases.amend import override_decision
-from service.usecases.decide import Ask, Line
 from service.usecases.export import export_evidence
+from service.usecases.lines import Ask, Line
 from service.usecases.split import decide_any
 from service.wiring import Platform, open_platform
 from tests.models import examples

@@ -24,7 +24,8 @@ from service.errors import DeadlineError
 from service.live import Publication
 from service.settings import Settings
 from service.usecases.amend import report_outcome
-from service.usecases.decide import Ask, Line, decide_one
+from service.usecases.decide import decide_one
+from service.usecases.lines import Ask, Line
 from service.usecases.publish import publish
 from service.usecases.records import read_header, read_object
 from service.usecases.replay import replay_sample

@@ -14,7 +14,7 @@ from models.kind import Kind, parse_kind
 from service.cli.application import application
 from service.errors import OutsideRefusedError
 from service.settings import Settings
-from service.usecases.decide import Ask, Line
+from service.usecases.lines import Ask, Line
 from service.usecases.publish_outside import check_node, publish_outside, read_outside_kind
 from service.usecases.records import find_decision
 from service.usecases.replay import replay_record

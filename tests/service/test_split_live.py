@@ -12,7 +12,7 @@ from models.split.policy import built_in_split_policy
 from models.split.policy_store import load_split_policy, save_split_policy
 from service.errors import NoLiveModelError
 from service.live import SPLIT, Publication
-from service.usecases.decide import Ask, Line
+from service.usecases.lines import Ask, Line
 from service.usecases.publish import publish
 from service.usecases.split import decide_any, decide_any_lines
 from service.usecases.train import first_policy

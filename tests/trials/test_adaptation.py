@@ -27,7 +27,8 @@ from service.adaptation import Basis, correct
 from service.live import Publication
 from service.settings import Settings
 from service.usecases.amend import report_outcome
-from service.usecases.decide import Ask, Line, decide_one
+from service.usecases.decide import decide_one
+from service.usecases.lines import Ask, Line
 from service.usecases.publish import publish
 from service.wiring import Platform, open_platform
 from tests.trials.margins import Unseen, build, learn, promising, read_table, table_of
