@@ -39,6 +39,11 @@ class CounterTally:
             if isinstance(use, list) and len(use) == len(CounterKey.__dataclass_fields__):
                 self._used[CounterKey(*map(str, use))] += 1
 
+    @property
+    def used(self) -> Counter[CounterKey]:
+        """Return the uses of each counter."""
+        return self._used
+
     def differences(self, connection: Connection) -> Iterator[str]:
         """Yield a sentence for each counter that is not what the records add up to."""
         columns = [col(getattr(CounterRow, name)) for name in CounterKey.__dataclass_fields__]

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from audit.errors import EntryExistsError, LedgerBehindError, SubjectHeldError, SubjectNotFoundError
 from audit.identifiers import Owner
-from audit.ledger import Act, LedgerLine
+from audit.ledger import DESTROYS, Act, LedgerLine
 from audit.log import Appended, read_appended
 from audit.opening import commit_key
 from audit.reading import Sealed
@@ -219,7 +219,8 @@ def apply_ledger(vault: Vault, now: datetime) -> int:
         recorded = reading.entry_ids(_ACTS)
     lines = vault.keys.ledger.lines()
     missing = _missing(lines, recorded)
-    vault.keys.destroy_known([bytes.fromhex(line.key_id) for line in lines if _erases(line)])
+    destroyed = [bytes.fromhex(line.key_id) for line in lines if line.act in DESTROYS]
+    vault.keys.destroy_known(destroyed)
     found = _find_sealed(vault, {line.key_id for line in missing if _erases(line)})
     for line in missing:
         own = found[line.key_id] if _erases(line) else []
@@ -261,4 +262,6 @@ def _missing(lines: Sequence[LedgerLine], recorded: set[str]) -> list[LedgerLine
     if unknown:
         detail = f"the erasure ledger lacks {len(unknown)} act(s) that the log records"
         raise LedgerBehindError(detail)
-    return [line for line in lines if line.entry_id not in recorded]
+    # That a key expired says the entry of the purge, which is there before the line.
+    acts = [line for line in lines if line.act != Act.EXPIRE]
+    return [line for line in acts if line.entry_id not in recorded]

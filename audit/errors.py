@@ -166,6 +166,27 @@ class ErasedError(AuditError):
     default_remedy = "Nothing brings it back; header, facts and proof of the record still stand."
 
 
+class RecordPurgedError(AuditError):
+    """The facts of the record were removed when its retention had ended."""
+
+    code = "record-purged"
+    default_remedy = "Nothing brings it back; header and proof of the record still stand."
+
+
+class PurgeInvalidError(AuditError):
+    """An entry that says what was purged covers what it may not, or cannot be read."""
+
+    code = "purge-invalid"
+    default_remedy = "Run `candor verify`; parts that only this entry covers count as missing."
+
+
+class PurgeOutdatedError(AuditError):
+    """Something was recorded about a record that was just about to be purged."""
+
+    code = "purge-outdated"
+    default_remedy = "Run `candor purge` again."
+
+
 class SubjectKeyMissingError(AuditError):
     """The key of a sealed part is not in the key store, and no erasure says why."""
 

@@ -1,8 +1,10 @@
 """The triggers that keep the log's rows as they were written, for SQLite and PostgreSQL.
 
-UPDATE and DELETE are refused on every table but the caps' counters; the one exception is an
-erasure, which names its entries in `ErasingRow` for the time of its transaction and may take their
-keyed hashes out of the look-up tables, nothing else. An INSERT over an existing row is refused too
+UPDATE and DELETE are refused on every table but the caps' counters, with two exceptions. An erasure
+names its entries in `ErasingRow` for the time of its transaction and may take their keyed hashes
+out of the look-up tables. A purge names ranges of entries in `PurgingRow` and may remove their
+parts and all that the look-up tables have of these; on PostgreSQL only the owner has the right to.
+An INSERT over an existing row is refused too
 (SQLite's INSERT OR REPLACE would delete without firing a trigger; PostgreSQL's ON CONFLICT meets
 the trigger on UPDATE). The database itself refuses a decision without features (a
 split: without order lines), model version, bundle or confidence. Parts are inserted before their
@@ -50,26 +52,42 @@ END
 """
 
 _LOOKUP: Final = METADATA.tables["entry_lookup"]
-# Columns that an erasure may empty, and those that have to stay as they are.
+# Columns that an erasure may empty; the others have to stay as they are.
 _HASHES: Final[tuple[str, ...]] = _LOOKUP.info[MAY_CHANGE]
-_KEPT: Final = tuple(column.name for column in _LOOKUP.columns if column.name not in _HASHES)
+# Columns that follow from the facts, and leave with them.
+FROM_FACTS: Final = ("outcome", "automated")
 _IS_ERASING: Final = "EXISTS (SELECT 1 FROM erasing WHERE leaf_index = OLD.leaf_index)"
-_EMPTIED: Final = " AND ".join(
-    [
-        _IS_ERASING,
-        *(f"NEW.{name} IS NULL" for name in _HASHES),
-        *(f"NEW.{name} IS NOT DISTINCT FROM OLD.{name}" for name in _KEPT),
-    ]
+# Without COALESCE no range at all would be "unknown", which a trigger takes for allowed.
+IN_PURGED_RANGE: Final = (
+    "COALESCE((SELECT last_index FROM purging WHERE first_index <= {leaf_index} "
+    "ORDER BY first_index DESC LIMIT 1), -1) >= {leaf_index}"
 )
+_IS_PURGING: Final = IN_PURGED_RANGE.format(leaf_index="OLD.leaf_index")
+
+
+def _emptied(condition: str, emptied: tuple[str, ...]) -> str:
+    kept = (column.name for column in _LOOKUP.columns if column.name not in emptied)
+    rules = [f"NEW.{name} IS NULL" for name in emptied]
+    rules += [f"NEW.{name} IS NOT DISTINCT FROM OLD.{name}" for name in kept]
+    return " AND ".join([condition, *rules])
+
+
+_EMPTIED: Final = (
+    f"({_emptied(_IS_ERASING, _HASHES)}) OR ({_emptied(_IS_PURGING, (*_HASHES, *FROM_FACTS))})"
+)
+_UNUSED: Final = f"{_IS_ERASING} OR {_IS_PURGING}"
 # Changes that are allowed, and when.
 _ALLOWED: Final = {
     ("entry_lookup", "UPDATE"): _EMPTIED,
-    ("idempotency", "DELETE"): _IS_ERASING,
+    ("idempotency", "DELETE"): _UNUSED,
+    ("facts_part", "DELETE"): _IS_PURGING,
+    ("personal_part", "DELETE"): _IS_PURGING,
 }
 
 # The same rules in PL/pgSQL. It cannot take apart JSON that holds U+0000, though that is JSON; what
 # the rules ask does not depend on it, so another character stands in.
-_POSTGRES_FUNCTIONS: Final = """
+_POSTGRES_FUNCTIONS: Final = (
+    """
 CREATE OR REPLACE FUNCTION candor_immutable() RETURNS trigger LANGUAGE plpgsql AS $guard$
 BEGIN
   RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation',
@@ -91,11 +109,22 @@ $guard$;
 CREATE OR REPLACE FUNCTION candor_idempotency_delete() RETURNS trigger
 LANGUAGE plpgsql AS $guard$
 BEGIN
-  IF @IS_ERASING@ THEN
+  IF @UNUSED@ THEN
     RETURN OLD;
   END IF;
   RAISE EXCEPTION 'immutable: idempotency'
     USING ERRCODE = 'integrity_constraint_violation';
+END
+$guard$;
+
+CREATE OR REPLACE FUNCTION candor_part_delete() RETURNS trigger
+LANGUAGE plpgsql AS $guard$
+BEGIN
+  IF @IS_PURGING@ THEN
+    RETURN OLD;
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation',
+    MESSAGE = 'immutable: ' || TG_TABLE_NAME;
 END
 $guard$;
 
@@ -127,7 +156,8 @@ BEGIN
     RAISE EXCEPTION 'void: the header lacks model version, bundle or confidence'
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;
-  SELECT candor_parse_json(body) INTO facts FROM facts_part WHERE leaf_index = NEW.leaf_index;
+  SELECT candor_parse_json(body) INTO facts FROM facts_part
+   WHERE leaf_index = NEW.leaf_index AND month = NEW.month;
   IF facts->>'form' = 'split' THEN
     snapshot := facts->'problem'->'lines';
     IF json_typeof(snapshot) = 'array' AND json_array_length(snapshot) > 0 THEN
@@ -143,15 +173,21 @@ BEGIN
     USING ERRCODE = 'integrity_constraint_violation';
 END
 $guard$;
-""".replace("@EMPTIED@", _EMPTIED).replace("@IS_ERASING@", _IS_ERASING)
+""".replace("@EMPTIED@", _EMPTIED)
+    .replace("@UNUSED@", _UNUSED)
+    .replace("@IS_PURGING@", _IS_PURGING)
+)
 _FUNCTIONS: Final = (
     "candor_immutable()",
     "candor_entry_lookup_update()",
     "candor_idempotency_delete()",
+    "candor_part_delete()",
     "candor_parse_json(bytea)",
     "candor_log_entry_void()",
 )
 _VOID_GUARD: Final = "log_entry_void"
+PARTITIONED_TABLES: Final = ("facts_part", "personal_part")
+_IMMUTABLE: Final = "candor_immutable"
 _POSTGRES_CHANGES: Final = {"update": "ROW", "delete": "ROW", "truncate": "STATEMENT"}
 GUARDED_TABLES: Final = tuple(_SAME_ROW)
 
@@ -177,10 +213,32 @@ def sqlite_triggers() -> list[str]:
     return statements
 
 
-def guard_names() -> list[str]:
-    """Return the names of all triggers that a PostgreSQL database must have, switched on."""
-    changes = [f"{table}_no_{change}" for table in GUARDED_TABLES for change in _POSTGRES_CHANGES]
-    return [_VOID_GUARD, *changes]
+def guard_names() -> list[tuple[str, str]]:
+    """Return table and name of all triggers that a PostgreSQL database must have, switched on.
+
+    A partition's own are in `partition_guard_names`.
+    """
+    changes = [
+        (table, f"{table}_no_{change}") for table in GUARDED_TABLES for change in _POSTGRES_CHANGES
+    ]
+    return [("log_entry", _VOID_GUARD), *changes]
+
+
+def partition_guard_names(table: str, partition: str) -> list[tuple[str, str]]:
+    """Return partition and name of the triggers that a partition must have, switched on."""
+    copied = [(partition, f"{table}_no_{change}") for change in ("update", "delete")]
+    return [*copied, (partition, f"{partition}_no_truncate")]
+
+
+def partition_guards(partition: str) -> list[str]:
+    """Return the statements that guard a new partition; guards of rows it has from its table.
+
+    Parameters
+    ----------
+    partition
+        Its name.
+    """
+    return _trigger(f"{partition}_no_truncate", partition, "TRUNCATE", "STATEMENT", _IMMUTABLE)
 
 
 def postgres_guards(schema: str) -> list[str]:
@@ -200,16 +258,23 @@ def postgres_guards(schema: str) -> list[str]:
         for change, each in _POSTGRES_CHANGES.items()
     ]
     statements = [_POSTGRES_FUNCTIONS, *paths]
-    for name, table, change, each, function in triggers:
-        statements.append(
-            f"CREATE OR REPLACE TRIGGER {name} BEFORE {change} ON {table} "
-            f"FOR EACH {each} EXECUTE FUNCTION {function}()"
-        )
-        # Always: also where a replication role would switch triggers off.
-        statements.append(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+    for trigger in triggers:
+        statements += _trigger(*trigger)
     return statements
 
 
+def _trigger(name: str, table: str, change: str, each: str, function: str) -> list[str]:
+    return [
+        (
+            f"CREATE OR REPLACE TRIGGER {name} BEFORE {change} ON {table} "
+            f"FOR EACH {each} EXECUTE FUNCTION {function}()"
+        ),
+        # Always: also where a replication role would switch triggers off.
+        f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}",
+    ]
+
+
 def _function(table: str, change: str) -> str:
-    is_allowed = (table, change.upper()) in _ALLOWED
-    return f"candor_{table}_{change}" if is_allowed else "candor_immutable"
+    if (table, change.upper()) not in _ALLOWED:
+        return _IMMUTABLE
+    return "candor_part_delete" if table in PARTITIONED_TABLES else f"candor_{table}_{change}"

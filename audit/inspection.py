@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from audit.canonical import parse_json
 from audit.errors import RecordMalformedError
+from audit.months import part_month
 from audit.opening import Finding, Opening, open_sealed
 from audit.outside_facts import OUTSIDE_FORM
 from audit.records import EntryType, Hashes, derive_lookup
+from audit.retention import Purges
 from audit.scan import RawEntry
 from audit.seal import Sealer
 from audit.split_facts import SPLIT_FORM
@@ -24,7 +26,10 @@ _CONCLUDED: Final = ("outcome", "automated", "confidence")
 
 
 def inspect_entry(
-    entry: RawEntry, sealer: Sealer | None, opening: Opening | None = None
+    entry: RawEntry,
+    sealer: Sealer | None,
+    opening: Opening | None = None,
+    purges: Purges | None = None,
 ) -> Iterator[Finding]:
     """Yield what is wrong with an entry's own rows.
 
@@ -36,6 +41,8 @@ def inspect_entry(
         Opens the sealed part; None leaves it closed.
     opening
         What came of opening the sealed part, if that was done already.
+    purges
+        What the log says was purged.
     """
     if opening is None:
         opening = open_sealed(entry, sealer)
@@ -46,6 +53,10 @@ def inspect_entry(
         return
     if not isinstance(entry.entry_id, str) or header.get("id") != entry.entry_id:
         yield Finding("entry-id", "the entry's id is not that of its header")
+    yield from _inspect_months(entry, header)
+    if is_purged(entry, header, purges):
+        yield from _inspect_purged(entry, header)
+        return
     yield from _inspect_part("facts", header, present=entry.has_facts, body=entry.facts)
     yield from _inspect_part("personal", header, present=entry.has_personal, body=entry.sealed)
     facts = _read_facts(entry.facts)
@@ -56,6 +67,14 @@ def inspect_entry(
         yield opening.finding
     if opening.commitment is not None and header.get("personal_commitment") != opening.commitment:
         yield Finding("commitment", "the header does not commit to what is sealed")
+
+
+def is_purged(entry: RawEntry, header: Mapping[str, Json], purges: Purges | None) -> bool:
+    """Tell whether a purge that the log records removed an entry's parts, rightly."""
+    place = entry.leaf_index
+    return (
+        purges is not None and isinstance(place, int) and purges.covering(place, header) is not None
+    )
 
 
 def read_header(leaf: Any) -> dict[str, Json]:  # noqa: ANN401 - tampered values have any type
@@ -72,6 +91,15 @@ def read_header(leaf: Any) -> dict[str, Json]:  # noqa: ANN401 - tampered values
     return header
 
 
+def _inspect_purged(entry: RawEntry, header: Mapping[str, Json]) -> Iterator[Finding]:
+    if entry.has_facts or entry.has_personal:
+        yield Finding("not-purged", "a part is there that a purge of the log says is removed")
+    # What followed from facts and identifiers left with them.
+    yield from _inspect_lookup(entry, header, {}, Hashes())
+    if header.get("type") == EntryType.DECISION:
+        yield from _inspect_made(header)
+
+
 def _read_facts(body: Any) -> dict[str, Json]:  # noqa: ANN401 - tampered values have any type
     # Facts that cannot be read are reported by their hash; here they count as empty.
     try:
@@ -79,6 +107,13 @@ def _read_facts(body: Any) -> dict[str, Json]:  # noqa: ANN401 - tampered values
     except RecordMalformedError:
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def _inspect_months(entry: RawEntry, header: Mapping[str, Json]) -> Iterator[Finding]:
+    due = part_month(header.get("type"), str(header.get("recorded_at")))
+    parts = zip((True, entry.has_facts, entry.has_personal), entry.months, strict=True)
+    if any(is_there and month != due for is_there, month in parts):
+        yield Finding("month", "the entry or a part of it is kept under another month")
 
 
 def _inspect_part(
@@ -132,12 +167,8 @@ def _inspect_lookup(
 
 
 def _inspect_decision(header: Mapping[str, Json], facts: Mapping[str, Json]) -> Iterator[Finding]:
-    model, features = header.get("model"), facts.get("features")
-    named = isinstance(model, dict) and all(
-        isinstance(model.get(name), str) and model.get(name) for name in ("version", "bundle")
-    )
-    if not named or not _is_number(header.get("confidence")):
-        yield Finding("void", "the decision has no model version, bundle or confidence")
+    features = facts.get("features")
+    yield from _inspect_made(header)
     if facts.get("form") == SPLIT_FORM:
         yield from _inspect_split(header, facts)
         return
@@ -148,6 +179,15 @@ def _inspect_decision(header: Mapping[str, Json], facts: Mapping[str, Json]) -> 
         return
     if facts and not _adds_up(facts.get("attributions")):
         yield Finding("not-additive", "base value and attributions do not add up to the margin")
+
+
+def _inspect_made(header: Mapping[str, Json]) -> Iterator[Finding]:
+    model = header.get("model")
+    named = isinstance(model, dict) and all(
+        isinstance(model.get(name), str) and model.get(name) for name in ("version", "bundle")
+    )
+    if not named or not _is_number(header.get("confidence")):
+        yield Finding("void", "the decision has no model version, bundle or confidence")
 
 
 def _inspect_split(header: Mapping[str, Json], facts: Mapping[str, Json]) -> Iterator[Finding]:

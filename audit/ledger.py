@@ -1,8 +1,9 @@
 """The erasure ledger: what must stay erased, whatever is restored.
 
 One JSON line for each act, appended and fsynced before the act itself: an erasure (the key to
-destroy), a legal hold, its release. A line names a key by its random id and no person. The file
-lives outside the database and outside its backups; of two copies the longer one is right.
+destroy), a legal hold, its release; and, after a purge, a key that nothing is sealed under any
+more. A line names a key by its random id and no person. The file lives outside the database and
+outside its backups; of two copies the longer one is right.
 """
 
 import fcntl
@@ -26,6 +27,11 @@ class Act(StrEnum):
     ERASE = "erase"
     HOLD = "hold"
     RELEASE = "release"
+    EXPIRE = "expire"
+
+
+# Acts after which nothing is sealed or opened under the key.
+DESTROYS = (Act.ERASE, Act.EXPIRE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ class ErasureLedger:
         return self._lines
 
     def is_erased(self, key_id: bytes) -> bool:
-        """Tell whether a key is to be destroyed, or was."""
+        """Tell whether a key is to be destroyed, or was, by an erasure or with its last record."""
         self._refresh()
         return key_id in self._erased
 
@@ -104,17 +110,23 @@ class ErasureLedger:
         acts = [line.act for line in self.lines() if line.key_id == key_id.hex()]
         return next((act == Act.HOLD for act in reversed(acts)), False)
 
-    def append(self, line: LedgerLine) -> None:
-        """Add an act; it is durable when this returns.
+    def held(self) -> frozenset[bytes]:
+        """Return the ids of all keys under a legal hold."""
+        acts = {line.key_id: line.act for line in self.lines()}
+        return frozenset(bytes.fromhex(key_id) for key_id, act in acts.items() if act == Act.HOLD)
+
+    def append(self, *lines: LedgerLine) -> None:
+        """Add acts; they are durable when this returns.
 
         Raises
         ------
         StoreUnavailableError
             If it could not be written; then it did not happen.
         """
-        content = orjson.dumps(asdict(line)) + b"\n"
+        content = b"".join(orjson.dumps(asdict(line)) + b"\n" for line in lines)
         try:
-            self._write(content)
+            if content:
+                self._write(content)
         except OSError as error:
             raise StoreUnavailableError("the erasure ledger cannot be written") from error
 
@@ -149,7 +161,7 @@ class ErasureLedger:
             whole = content[: content.rfind(b"\n") + 1]
             self._lines = tuple(_parse(whole.splitlines()))
             self._erased = frozenset(
-                bytes.fromhex(line.key_id) for line in self._lines if line.act == Act.ERASE
+                bytes.fromhex(line.key_id) for line in self._lines if line.act in DESTROYS
             )
             self._read_size = size
 

@@ -6,11 +6,13 @@ names is durable.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
+
+from sqlalchemy import Connection
 
 from audit.canonical import canonical_json, facts_json
 from audit.checkpoint import Checkpoint, LogSigner, parse_checkpoint
@@ -32,6 +34,7 @@ from audit.merkle import (
     peaks,
     root_of_peaks,
 )
+from audit.months import part_month
 from audit.receipt import format_receipt
 from audit.records import Counted, Entry, Lookup, build_header, derive_lookup
 from audit.rotation import KEY_CHANGES
@@ -92,7 +95,13 @@ class _Draft:
     body_hash: bytes | None
     counted: Counted | None
     clears: tuple[int, ...]
+    removes: Callable[[Connection], None] | None
     rest: "tuple[_Draft, ...]"
+
+    @property
+    def month(self) -> str:
+        """Return the month of the parts."""
+        return part_month(self.lookup.entry_type, self.lookup.recorded_at)
 
     def all(self) -> "tuple[_Draft, ...]":
         return (self, *self.rest)
@@ -257,6 +266,7 @@ def _draft(entry: Entry, sealer: Sealer, head_id: str | None = None) -> _Draft:
         body_hash=hashes.body,
         counted=entry.counted,
         clears=entry.clears,
+        removes=entry.removes,
         rest=tuple(_draft(one, sealer, entry.entry_id) for one in entry.rest),
     )
 
@@ -341,11 +351,13 @@ def _insert(
     tree_size = old_size + len(new)
     # Parts come first: the trigger on entries looks for them.
     parts = [
-        {"leaf_index": at, "body": draft.facts} for at, draft in places if draft.facts is not None
+        {"leaf_index": at, "body": draft.facts, "month": draft.month}
+        for at, draft in places
+        if draft.facts is not None
     ]
     writing.insert(FactsRow, parts)
     sealed = [
-        {"leaf_index": at, "sealed": draft.sealed}
+        {"leaf_index": at, "sealed": draft.sealed, "month": draft.month}
         for at, draft in places
         if draft.sealed is not None
     ]
@@ -370,6 +382,9 @@ def _insert(
     )
     writing.insert(CheckpointRow, [{"tree_size": tree_size, "note": note}])
     writing.clear_lookups([place for draft in new for place in draft.clears])
+    for draft in new:
+        if draft.removes is not None:
+            writing.remove(draft.removes)
 
 
 def _entry_values(leaf_index: int, draft: _Draft, tree_size: int) -> dict[str, Any]:
@@ -379,6 +394,7 @@ def _entry_values(leaf_index: int, draft: _Draft, tree_size: int) -> dict[str, A
         "leaf": draft.leaf,
         "leaf_hash": draft.leaf_hash,
         "tree_size": tree_size,
+        "month": draft.month,
     }
 
 

@@ -6,14 +6,16 @@ Tables, guards and rights are made by the owner (`audit.ownership`); what a serv
 do nothing but read, insert and what an erasure needs, and `verify_service_rights` makes sure of it.
 """
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, Engine, Table, TypeDecorator, create_engine, event, text
 from sqlalchemy.engine import URL
 
 from audit.errors import UnsafeStoreError
-from audit.guards import GUARDED_TABLES, guard_names
+from audit.guards import GUARDED_TABLES, guard_names, partition_guard_names
 from audit.sqlite import IMMEDIATE
 from audit.tables import MAY_CHANGE, MAY_REMOVE, METADATA
 
@@ -31,6 +33,18 @@ _TURN: Final = (
     "(SELECT set_config('lock_timeout', '{busy_timeout_ms}ms', true)) "
     "SELECT pg_advisory_xact_lock({lock}), {settings} FROM patience"
 )
+_GUARDS: Final = text(
+    "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+    " WHERE t.tgenabled = 'A' AND NOT t.tgisinternal AND pg_table_is_visible(c.oid)"
+)
+_PARTITIONS: Final = text(
+    "SELECT parent.relname, part.relname, pg_get_expr(part.relpartbound, part.oid) "
+    "  FROM pg_inherits i JOIN pg_class part ON part.oid = i.inhrelid "
+    "  JOIN pg_class parent ON parent.oid = i.inhparent "
+    " WHERE parent.oid IN (to_regclass('facts_part'), to_regclass('personal_part')) "
+    " ORDER BY 1, 2"
+)
+_BOUND: Final = re.compile(r"FOR VALUES IN \('([^']+)'\)")
 _RIGHTS: Final = text(
     "SELECT has_table_privilege(c.oid, :never) "
     "    OR pg_has_role(c.relowner, 'MEMBER') "
@@ -40,6 +54,32 @@ _RIGHTS: Final = text(
     "                  AND has_column_privilege(c.oid, a.attnum, 'UPDATE')) "
     "  FROM pg_class c WHERE c.oid = to_regclass(:table)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition.
+
+    Parameters
+    ----------
+    table, name
+        Whose it is, and its own name.
+    month
+        What it holds; None for the default partition.
+    """
+
+    table: str
+    name: str
+    month: str | None
+
+
+def read_partitions(connection: Connection) -> list[Partition]:
+    """Return the partitions of the tables of parts, by table and name."""
+    found = []
+    for table, name, bound in connection.execute(_PARTITIONS):
+        month = _BOUND.fullmatch(bound)
+        found.append(Partition(table, name, None if month is None else month[1]))
+    return found
 
 
 def verify_durable(settings: dict[str, str]) -> None:
@@ -123,18 +163,22 @@ def verify_service_rights(connection: Connection) -> None:
         If a guard is missing or switched off, or the user could change, remove or unguard a row
         beyond what the tables' info allows.
     """
-    found = connection.execute(
-        text("SELECT tgname FROM pg_trigger WHERE tgenabled = 'A' AND NOT tgisinternal")
-    )
-    missing = sorted(set(guard_names()) - set(found.scalars()))
+    partitions = [(one.table, one.name) for one in read_partitions(connection)]
+    wanted = {
+        *guard_names(),
+        *(guard for one in partitions for guard in partition_guard_names(*one)),
+    }
+    found = {(row[0], row[1]) for row in connection.execute(_GUARDS)}
+    missing = sorted(wanted - found)
     if missing:
         remedy = "Run `candor database migrate`, then `candor verify`."
-        raise UnsafeStoreError(f"the guard {missing[0]} is missing or switched off", remedy)
-    for table in GUARDED_TABLES:
-        info = METADATA.tables[table].info
+        detail = f"the guard {missing[0][1]} is missing or switched off on {missing[0][0]}"
+        raise UnsafeStoreError(detail, remedy)
+    for table in [*GUARDED_TABLES, *(name for _, name in partitions)]:
+        info = METADATA.tables[table].info if table in METADATA.tables else {}
         never = ["TRUNCATE", "TRIGGER", *([] if info.get(MAY_REMOVE, False) else ["DELETE"])]
-        wanted = {"table": table, "never": ", ".join(never), "may": list(info.get(MAY_CHANGE, ()))}
-        if connection.execute(_RIGHTS, wanted).scalar() is not False:
+        asked = {"table": table, "never": ", ".join(never), "may": list(info.get(MAY_CHANGE, ()))}
+        if connection.execute(_RIGHTS, asked).scalar() is not False:
             raise UnsafeStoreError(
                 f"the service's database user could change {table}",
                 "Connect as a user of its own, not as owner or superuser (docs/databases.md).",

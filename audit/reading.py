@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, tuple_
 from sqlmodel import col
 
 from audit.canonical import parse_json
@@ -384,6 +384,13 @@ class Reading:
         return note
 
 
+def _part_of_entry(part: type[FactsRow | PersonalRow]) -> ColumnElement[bool]:
+    # By the month, PostgreSQL looks into one partition instead of all.
+    return and_(
+        col(part.leaf_index) == col(EntryRow.leaf_index), col(part.month) == col(EntryRow.month)
+    )
+
+
 _RECORDS: Final[_AnySelect] = (
     select(
         col(EntryRow.leaf_index),
@@ -393,15 +400,19 @@ _RECORDS: Final[_AnySelect] = (
         col(PersonalRow.sealed),
         col(EntryRow.tree_size),
     )
-    .outerjoin(FactsRow, col(FactsRow.leaf_index) == col(EntryRow.leaf_index))
-    .outerjoin(PersonalRow, col(PersonalRow.leaf_index) == col(EntryRow.leaf_index))
+    .outerjoin(FactsRow, _part_of_entry(FactsRow))
+    .outerjoin(PersonalRow, _part_of_entry(PersonalRow))
 )
-_SEALED: Final[_AnySelect] = select(
-    col(LookupRow.leaf_index),
-    col(LookupRow.entry_id),
-    col(LookupRow.entry_type),
-    func.substr(col(PersonalRow.sealed), 1, HEAD_SIZE_BYTES),
-).join(PersonalRow, col(PersonalRow.leaf_index) == col(LookupRow.leaf_index))
+_SEALED: Final[_AnySelect] = (
+    select(
+        col(LookupRow.leaf_index),
+        col(LookupRow.entry_id),
+        col(LookupRow.entry_type),
+        func.substr(col(PersonalRow.sealed), 1, HEAD_SIZE_BYTES),
+    )
+    .join(EntryRow, col(EntryRow.leaf_index) == col(LookupRow.leaf_index))
+    .join(PersonalRow, _part_of_entry(PersonalRow))
+)
 _FOUND: Final[_AnySelect] = select(*METADATA.tables["entry_lookup"].columns)
 
 

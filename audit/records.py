@@ -11,15 +11,18 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from sqlalchemy import Connection
 
 from audit.canonical import facts_json, parse_json
 from audit.errors import RecordMalformedError, RecordVoidError
 from audit.facts import RecordedDecision, build_facts, parse_decision
 from audit.identifiers import Hashes, Idempotency, Identifiers, hash_idempotency_key
 from audit.seal import SealedPart
+from audit.times import format_time, parse_time
 from audit.versions import Made
 from models.decision import Decision
 from models.domain import Json
@@ -70,6 +73,7 @@ class EntryType(StrEnum):
     LOG_RECOVERED = "log-recovered"
     EXPORT = "export"
     ACCESS = "access"
+    PURGE = "purge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,8 @@ class Entry:
         The counters that it and its rest were decided with.
     clears
         Leaf indexes of entries whose keyed hashes leave the look-up tables in its transaction.
+    removes
+        Removes what a purge takes out of the store, in its transaction; it may raise instead.
     """
 
     entry_id: str
@@ -174,6 +180,7 @@ class Entry:
     rest: "tuple[Entry, ...]" = ()
     counted: Counted | None = None
     clears: tuple[int, ...] = ()
+    removes: Callable[[Connection], None] | None = None
 
     @property
     def identifiers(self) -> Identifiers:
@@ -470,35 +477,6 @@ def derive_lookup(
         about=_text(header, "about"),
         chain_id=_text(header, "chain_id"),
     )
-
-
-def format_time(moment: datetime) -> str:
-    """Return RFC 3339 in UTC with microseconds; sorts as the times do.
-
-    Raises
-    ------
-    RecordMalformedError
-        If the time is naive.
-
-    Examples
-    --------
-    >>> format_time(datetime(2026, 1, 15, 8, 30, tzinfo=UTC))
-    '2026-01-15T08:30:00.000000Z'
-    """
-    if moment.tzinfo is None:
-        raise RecordMalformedError("a time without a zone")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def parse_time(text: str) -> datetime:
-    """Return the aware UTC time that `format_time` wrote.
-
-    Examples
-    --------
-    >>> parse_time("2026-01-15T08:30:00.000000Z").year
-    2026
-    """
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _text(values: Mapping[str, Json], name: str) -> str | None:

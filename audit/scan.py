@@ -19,7 +19,8 @@ _ENTRIES: Final = """
 SELECT e.leaf_index, e.entry_id, e.leaf, e.leaf_hash, e.tree_size,
        f.leaf_index IS NOT NULL, f.body, p.leaf_index IS NOT NULL, p.sealed,
        l.leaf_index IS NOT NULL, l.entry_id, l.entry_type, l.kind, l.outcome, l.automated,
-       l.recorded_at, l.order_hash, l.subject_hash, l.about, l.chain_id
+       l.recorded_at, l.order_hash, l.subject_hash, l.about, l.chain_id,
+       e.month, f.month, p.month
   FROM log_entry e
   LEFT JOIN facts_part f ON f.leaf_index = e.leaf_index
   LEFT JOIN personal_part p ON p.leaf_index = e.leaf_index
@@ -53,6 +54,12 @@ _ERASURES: Final = """
 SELECT f.body FROM entry_lookup l JOIN facts_part f ON f.leaf_index = l.leaf_index
  WHERE l.entry_type = 'erasure'
 """
+_PURGES: Final = """
+SELECT e.leaf_index, e.leaf, f.body
+  FROM entry_lookup l JOIN log_entry e ON e.leaf_index = l.leaf_index
+  LEFT JOIN facts_part f ON f.leaf_index = l.leaf_index
+ WHERE l.entry_type = 'purge' ORDER BY e.leaf_index
+"""
 _KEY_CHANGES: Final = """
 SELECT e.leaf, e.leaf_index, e.tree_size
   FROM entry_lookup l JOIN log_entry e ON e.leaf_index = l.leaf_index
@@ -73,6 +80,8 @@ class RawEntry:
         Whether the part's row is there, and its bytes.
     has_lookup, lookup
         Whether the look-up row is there, and its columns behind the leaf index.
+    months
+        That of the entry and of both parts; None for a part that is not there.
     """
 
     leaf_index: Any
@@ -86,6 +95,7 @@ class RawEntry:
     sealed: Any
     has_lookup: bool
     lookup: tuple[Any, ...]
+    months: tuple[Any, Any, Any]
 
 
 def read_entry_id(connection: Connection, leaf_index: int) -> str | None:
@@ -130,6 +140,12 @@ def read_erased(connection: Connection) -> frozenset[str]:
             key for key in (keys if isinstance(keys, list) else []) if isinstance(key, str)
         )
     return frozenset(found)
+
+
+def scan_purges(connection: Connection) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield leaf index, header and facts of the entries that say what was purged."""
+    for row in connection.execute(text(_PURGES)):
+        yield row[0], row[1], row[2]
 
 
 def scan_key_changes(connection: Connection, rotated: str, recovered: str) -> Iterator[Any]:
@@ -198,7 +214,8 @@ def _entry(row: Any) -> RawEntry:  # noqa: ANN401 - tampered values have any typ
         has_personal=bool(row[7]),
         sealed=row[8],
         has_lookup=bool(row[9]),
-        lookup=tuple(row[10:]),
+        lookup=tuple(row[10:20]),
+        months=(row[20], row[21], row[22]),
     )
 
 

@@ -5,7 +5,7 @@ it committed or nothing. Neither decides what belongs into the log: `audit.log` 
 failure of the database below becomes an error of this package.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final
@@ -55,6 +55,10 @@ class Writing(Reading):
             insert_rows(self._connection, METADATA.tables[str(row.__tablename__)], values)
         else:
             self._connection.execute(insert(row), values)
+
+    def remove(self, removal: Callable[[Connection], None]) -> None:
+        """Let a purge remove what it names; `audit.removal` does it."""
+        removal(self._connection)
 
     def count_up(self, uses: Mapping[CounterKey, int]) -> None:
         """Add to the caps' counters."""

@@ -1,6 +1,7 @@
 """The tables of the log, as `audit.migrations` makes them.
 
-Bytes are stored as bytes. `audit.guards` keeps rows as they were written. Where a service may
+Bytes are stored as bytes. On PostgreSQL the two tables of parts are partitioned by month
+(`audit.partitions`). `audit.guards` keeps rows as they were written. Where a service may
 change a column or remove a row of a PostgreSQL table, the table's info says so.
 """
 
@@ -13,12 +14,14 @@ from sqlalchemy import (
     Column,
     Dialect,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
@@ -74,6 +77,25 @@ def _leaf_index_key() -> Column[int]:
     return Column("leaf_index", _INDEX, entry, primary_key=True, autoincrement=False)
 
 
+def _place_of_part() -> Column[int]:
+    return Column("leaf_index", _INDEX, primary_key=True, autoincrement=False)
+
+
+def _month_of_part() -> Column[str]:
+    # On SQLite the key is the leaf index alone: it is then the row id, the fastest way to a row.
+    return Column("month", Text, primary_key=True)
+
+
+def _of_entry() -> ForeignKeyConstraint:
+    # With the month in it, a place has its part in one partition and in no other.
+    return ForeignKeyConstraint(
+        ["leaf_index", "month"],
+        ["log_entry.leaf_index", "log_entry.month"],
+        deferrable=True,
+        initially="DEFERRED",
+    )
+
+
 class AuditRow(SQLModel):
     """Base of the log's rows; they share a metadata of their own."""
 
@@ -81,9 +103,10 @@ class AuditRow(SQLModel):
 
 
 class EntryRow(AuditRow, table=True):
-    """An entry: its place, its header's exact bytes and the tree size of its receipt."""
+    """An entry: its place, header's bytes, tree size of its receipt and month of its parts."""
 
     __tablename__ = "log_entry"
+    __table_args__ = (UniqueConstraint("leaf_index", "month", name="log_entry_month"),)
 
     leaf_index: int = Field(
         sa_column=Column("leaf_index", _INDEX, primary_key=True, autoincrement=False)
@@ -99,24 +122,29 @@ class EntryRow(AuditRow, table=True):
             nullable=False,
         )
     )
+    month: str = Field(sa_column=Column("month", Text, nullable=False))
 
 
 class FactsRow(AuditRow, table=True):
     """An entry's facts part, as written."""
 
     __tablename__ = "facts_part"
+    __table_args__ = (_of_entry(), {"postgresql_partition_by": "LIST (month)"})
 
-    leaf_index: int = Field(sa_column=_leaf_index_key())
+    leaf_index: int = Field(sa_column=_place_of_part())
     body: bytes = Field(sa_column=Column("body", LargeBinary, nullable=False))
+    month: str = Field(sa_column=_month_of_part())
 
 
 class PersonalRow(AuditRow, table=True):
     """An entry's personal part, sealed."""
 
     __tablename__ = "personal_part"
+    __table_args__ = (_of_entry(), {"postgresql_partition_by": "LIST (month)"})
 
-    leaf_index: int = Field(sa_column=_leaf_index_key())
+    leaf_index: int = Field(sa_column=_place_of_part())
     sealed: bytes = Field(sa_column=Column("sealed", LargeBinary, nullable=False))
+    month: str = Field(sa_column=_month_of_part())
 
 
 class NodeRow(AuditRow, table=True):
@@ -207,6 +235,17 @@ class IdempotencyRow(AuditRow, table=True):
         )
     )
     body_hash: bytes = Field(sa_column=Column("body_hash", LargeBinary, nullable=False))
+
+
+class PurgingRow(AuditRow, table=True):
+    """A range of entries whose parts are being purged; empty outside a purge's transaction."""
+
+    __tablename__ = "purging"
+
+    first_index: int = Field(
+        sa_column=Column("first_index", _INDEX, primary_key=True, autoincrement=False)
+    )
+    last_index: int = Field(sa_column=Column("last_index", BigInteger, nullable=False))
 
 
 class ErasingRow(AuditRow, table=True):

@@ -14,11 +14,18 @@ from sqlalchemy import Connection
 
 from audit.checkpoint import verify_checkpoint
 from audit.counters import CounterTally
-from audit.errors import AuditError, CheckpointInvalidError, StoreUnavailableError
-from audit.inspection import inspect_entry
+from audit.errors import (
+    AuditError,
+    CheckpointInvalidError,
+    PurgeInvalidError,
+    RecordMalformedError,
+    StoreUnavailableError,
+)
+from audit.inspection import inspect_entry, is_purged, read_header
 from audit.merkle import HASH_SIZE_BYTES, NodeId, leaf_hash, node_hash, peaks, root_of_peaks
 from audit.opening import Opening, open_sealed
 from audit.records import EntryType
+from audit.retention import Purge, Purges, parse_purge
 from audit.rotation import KeyChange, key_ranges, parse_key_change, range_of, trusted_ranges
 from audit.scan import (
     PART_TABLES,
@@ -36,6 +43,7 @@ from audit.scan import (
     scan_key_changes,
     scan_nodes_outside,
     scan_orphans,
+    scan_purges,
 )
 from audit.seal import Sealer
 from audit.store import Store
@@ -78,6 +86,8 @@ class Report:
         At most 1000, in the order of the checks.
     erased
         How many entries' sealed parts an erasure made unreadable, with an entry that says so.
+    purged
+        How many entries' parts were removed when their retention had ended, as an entry says.
     """
 
     ok: bool
@@ -85,6 +95,7 @@ class Report:
     root_hash: bytes
     problems: tuple[Problem, ...]
     erased: int = 0
+    purged: int = 0
 
 
 @dataclass(slots=True)
@@ -124,6 +135,8 @@ class _Inspection:
     counters: CounterTally = field(default_factory=CounterTally)
     erased_keys: frozenset[str] = frozenset()
     erased: int = 0
+    purges: Purges = field(default_factory=Purges)
+    purged: int = 0
     used_keys: int = 0
 
     def open(self, entry: RawEntry) -> Opening:
@@ -175,6 +188,7 @@ def verify_store(
         with store.raw() as connection:
             inspection = _Inspection(connection, vkeys, sealer, erased_keys=read_erased(connection))
             _read_key_changes(inspection)
+            _read_purges(inspection)
             # 1. Entries, parts, look-ups, tree and checkpoints in one pass along the log.
             _inspect_log(inspection, on_progress)
             # 2. Rows that belong to no entry, node or key.
@@ -187,7 +201,14 @@ def verify_store(
         unreadable = Problem(None, None, "store-unreadable", error.detail)
         return Report(ok=False, tree_size=0, root_hash=bytes(32), problems=(unreadable,))
     growth, problems = inspection.growth, tuple(inspection.problems)
-    return Report(not problems, growth.tree_size, growth.root_hash(), problems, inspection.erased)
+    return Report(
+        ok=not problems,
+        tree_size=growth.tree_size,
+        root_hash=growth.root_hash(),
+        problems=problems,
+        erased=inspection.erased,
+        purged=inspection.purged,
+    )
 
 
 def _read_key_changes(inspection: _Inspection) -> None:
@@ -208,6 +229,52 @@ def _read_key_changes(inspection: _Inspection) -> None:
         inspection.note(inspection.changes[-1].leaf_index, "log-key", detail)
 
 
+def _read_purges(inspection: _Inspection) -> None:
+    def refuse(leaf_index: int, error: PurgeInvalidError) -> None:
+        inspection.note(leaf_index, error.code, error.detail)
+
+    inspection.purges = read_purges(inspection.connection, refuse)
+
+
+def read_purges(
+    connection: Connection, refuse: Callable[[int, PurgeInvalidError], None] | None = None
+) -> Purges:
+    """Return what the log says was purged; an entry that does not hold covers nothing.
+
+    Parameters
+    ----------
+    connection
+        From `Store.raw`.
+    refuse
+        Told the place of each entry that does not hold, and why.
+    """
+    found: list[Purge] = []
+    for leaf_index, leaf, facts in scan_purges(connection):
+        try:
+            found.append(parse_purge(leaf_index, leaf, facts))
+        except PurgeInvalidError as error:
+            if refuse is not None:
+                refuse(leaf_index, error)
+    return Purges(found)
+
+
+def _counts_as_purged(inspection: _Inspection, entry: RawEntry) -> bool:
+    place = entry.leaf_index
+    named = inspection.purges.holding(place) if isinstance(place, int) else None
+    if named is None:
+        return False
+    try:
+        header = read_header(entry.leaf)
+    except RecordMalformedError:
+        # Told already, with the entry's other findings.
+        return False
+    if is_purged(entry, header, inspection.purges):
+        return True
+    detail = "it names an entry that may not be purged, or was too young"
+    inspection.note(named.leaf_index, PurgeInvalidError.code, detail)
+    return False
+
+
 def _inspect_log(inspection: _Inspection, on_progress: Callable[[int, int], None] | None) -> None:
     total = count_entries(inspection.connection)
     heads = _Heads(inspection)
@@ -218,8 +285,9 @@ def _inspect_log(inspection: _Inspection, on_progress: Callable[[int, int], None
         _inspect_leaf(inspection, entry)
         opening = inspection.open(entry)
         inspection.erased += opening.is_erased
-        for finding in inspect_entry(entry, inspection.sealer, opening):
+        for finding in inspect_entry(entry, inspection.sealer, opening, inspection.purges):
             inspection.note(entry.leaf_index, finding.code, finding.detail)
+        inspection.purged += _counts_as_purged(inspection, entry)
         _inspect_used_key(inspection, entry, opening)
         inspection.counters.add(entry.facts)
         heads.advance(entry)

@@ -3,15 +3,17 @@
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from audit.canonical import facts_json, parse_json
 from audit.checkpoint import parse_checkpoint
-from audit.errors import RecordMalformedError
+from audit.errors import PurgeInvalidError, RecordMalformedError
 from audit.merkle import Tree, consistency_ids, edge_ids, inclusion_ids, peaks
 from audit.receipt import format_receipt
 from audit.records import EntryType
+from audit.retention import Purge, Purges, parse_purge
 from audit.store import Reading, Record
 from models.domain import Json
 from reports.bundle_range import Covered, Selection
@@ -77,6 +79,8 @@ class Gathered:
         Leaf indexes of parts that are gone; a personal part that was erased is not among them.
     erasures
         Names of destroyed keys, each with the leaf index of the erasure's entry.
+    purges, purged
+        What the log says was purged, and leaf indexes of what of it would be here.
     """
 
     types: Counter[str] = field(default_factory=Counter)
@@ -89,6 +93,8 @@ class Gathered:
     missing_facts: list[int] = field(default_factory=list)
     missing_personal: list[int] = field(default_factory=list)
     erasures: dict[str, int] = field(default_factory=dict)
+    purges: Purges = field(default_factory=Purges)
+    purged: set[int] = field(default_factory=set)
 
 
 def write_checkpoints(reading: Reading, covered: Covered, spool: Spool) -> int:
@@ -135,10 +141,10 @@ def walk_range(
     disclose
         Opens personal parts; None leaves them out.
     """
-    gathered = Gathered()
+    gathered = Gathered(purges=read_purges(reading))
     if disclose is not None:
         gathered.erasures.update(read_erasures(reading))
-    for name in ("headers.jsonl", "facts.jsonl", "receipts.jsonl"):
+    for name in ("headers.jsonl", "facts.jsonl", "purged.jsonl", "receipts.jsonl"):
         spool.open(name)
     if disclose is not None:
         spool.open("personal.jsonl")
@@ -179,6 +185,19 @@ def read_erasures(reading: Reading) -> dict[str, int]:
     return erasures
 
 
+def read_purges(reading: Reading) -> Purges:
+    """Return what the log says was purged; an entry that does not hold covers nothing."""
+    purges: list[Purge] = []
+    after = -1
+    while found := reading.found_after(after, [EntryType.PURGE], _PAGE):
+        for one in found:
+            record = reading.record_at(one.leaf_index)
+            with suppress(PurgeInvalidError):
+                purges.append(parse_purge(record.leaf_index, record.leaf, record.facts))
+        after = found[-1].leaf_index
+    return Purges(purges)
+
+
 def read_header_fields(leaf: bytes) -> dict[str, Json]:
     """Return a header's fields.
 
@@ -216,6 +235,8 @@ def _write_entry(
     if is_matched:
         _pin(record, header, gathered)
     is_shown = is_matched or is_related
+    if record.leaf_index in gathered.purged:
+        return is_shown
     if is_shown and disclose is not None and "personal_sha256" in header:
         _write_personal(record, gathered, spool, disclose)
     return is_shown
@@ -225,6 +246,13 @@ def _write_facts(record: Record, header: dict[str, Json], gathered: Gathered, sp
     if record.facts is not None:
         line = FACTS_BEGIN % record.leaf_index + record.facts + FACTS_END
         spool.add_line("facts.jsonl", line)
+        return
+    purge = gathered.purges.covering(record.leaf_index, header)
+    if purge is not None:
+        said: Json = {"leaf_index": record.leaf_index, "purged_by": purge.leaf_index}
+        spool.add_line("purged.jsonl", facts_json(said))
+        gathered.purged.add(record.leaf_index)
+        gathered.later.add(purge.leaf_index)
     elif "facts_sha256" in header:
         gathered.missing_facts.append(record.leaf_index)
 

@@ -162,6 +162,7 @@ def build_evidence(
             "related": gathered.related,
             "annex": extras.annex,
             "checkpoints": checkpoints,
+            "purged": len(gathered.purged),
         }
         if orders is not None:
             counts["orders"] = orders

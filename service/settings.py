@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from audit.cosignature import parse_witness_key
 from audit.errors import VerifierKeyInvalidError
+from audit.retention import LEAST_DAYS, Retention
 
 _MIB = 1024 * 1024
 
@@ -79,6 +80,11 @@ class Settings(BaseSettings):
     node_timeout_seconds, node_max_bytes, node_parallel_calls
         How long one call of an outside node may take, how large its answer may be, and how many
         calls one batch makes at once.
+    retention_days
+        Kind to the days that its records are kept, at least 184; ``*`` is every other kind. In the
+        environment as JSON.
+    partition_months
+        PostgreSQL: for how many months ahead `candor database` makes partitions.
     search_max_limit
         Largest page of a search.
     openapi_enabled
@@ -131,6 +137,8 @@ class Settings(BaseSettings):
     node_timeout_seconds: float = Field(default=2.0, gt=0, le=60)
     node_max_bytes: int = Field(default=256 * 1024, ge=1)
     node_parallel_calls: int = Field(default=8, ge=1, le=64)
+    retention_days: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    partition_months: int = Field(default=12, ge=1, le=120)
     search_max_limit: int = Field(default=200, ge=1, le=1_000)
     openapi_enabled: bool = True
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -142,7 +150,7 @@ class Settings(BaseSettings):
     key_encryption_key: SecretStr | None = None
     lookup_key: SecretStr | None = None
 
-    @field_validator("reference_sources", "witnesses", mode="before")
+    @field_validator("reference_sources", "retention_days", "witnesses", mode="before")
     @classmethod
     def _read_json(cls, value: object) -> object:
         # Read here and not by the library, whose own error names neither setting nor remedy.
@@ -167,6 +175,19 @@ class Settings(BaseSettings):
             except VerifierKeyInvalidError as error:
                 raise ValueError(f"not a witness's verifier key: {error.detail}") from error
         return witnesses
+
+    @field_validator("retention_days")
+    @classmethod
+    def _keep_long_enough(cls, days: dict[str, int]) -> dict[str, int]:
+        short = sorted(kind for kind, least in days.items() if least < LEAST_DAYS)
+        if short:
+            raise ValueError(f"{short[0]} is kept less than {LEAST_DAYS} days (six months)")
+        return days
+
+    @property
+    def retention(self) -> Retention:
+        """Return how long the records of each kind are kept."""
+        return Retention(self.retention_days)
 
     @property
     def store_url(self) -> str:

@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from functools import partial
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.engine import make_url
 
 from audit.checkpoint import LogSigner
 from audit.erasure import Vault, apply_ledger
-from audit.errors import IdempotencyConflictError, StoreUnavailableError
+from audit.errors import DatabaseUrlError, IdempotencyConflictError, StoreUnavailableError
 from audit.kept import KeptCheckpoint
 from audit.log import Appended, append
+from audit.ownership import open_owner_engine
 from audit.records import Entry
 from audit.rotation import Keyring
 from audit.seal import Sealer
@@ -124,7 +126,7 @@ def open_platform(
         stack.callback(subject_keys.close)
         sealer = Sealer(subject_keys, keys.lookup)
         # A restored backup forgets who was erased; the ledger does not.
-        record = partial(_append_one, store, notary, sealer)
+        record = partial(append_one, store, notary, sealer)
         apply_ledger(Vault(store, subject_keys, sealer, record), now())
         # 2. Who may ask.
         api_keys = ApiKeys(
@@ -177,7 +179,49 @@ def open_platform(
         )
 
 
-def _append_one(store: Store, notary: Notary, sealer: Sealer, entry: Entry) -> Appended:
+def find_owner(settings: Settings) -> tuple[str, str]:
+    """Return the URL of PostgreSQL's owner, and the service's database user.
+
+    Raises
+    ------
+    DatabaseUrlError
+        If one of them is not named.
+    """
+    if settings.database_owner_url is None:
+        raise DatabaseUrlError("CANDOR_DATABASE_OWNER_URL is not set")
+    username = make_url(settings.store_url).username
+    if username is None:
+        raise DatabaseUrlError("CANDOR_DATABASE_URL names no database user for the service")
+    return settings.database_owner_url.get_secret_value(), username
+
+
+@contextmanager
+def open_owned_store(platform: Platform) -> Iterator[Store]:
+    """Open the log as whoever may remove rows: PostgreSQL's owner; SQLite has no other user.
+
+    Raises
+    ------
+    DatabaseUrlError, UnsafeStoreError
+        If PostgreSQL's owner is not named, or is the service.
+    """
+    if make_url(platform.settings.store_url).get_backend_name() == "sqlite":
+        yield platform.store
+        return
+    store = Store(open_owner_engine(*find_owner(platform.settings)))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def append_one(store: Store, notary: Notary, sealer: Sealer, entry: Entry) -> Appended:
+    """Append an entry past the platform's writer.
+
+    Raises
+    ------
+    PlatformError
+        See `audit.log.append`.
+    """
     [appended] = append(store, [entry], notary, sealer)
     if isinstance(appended, IdempotencyConflictError):
         raise appended

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from audit.months import months_from
 from audit.ownership import prepare_database
 from service.state import METADATA
 
@@ -138,7 +140,8 @@ class PostgresServer:
             connection.execute(f"CREATE ROLE {OWNER} LOGIN")
             connection.execute(f"CREATE ROLE {SERVICE} LOGIN")
             connection.execute(f"CREATE DATABASE {_TEMPLATE} OWNER {OWNER}")
-        prepare_database(self.url(_TEMPLATE, OWNER), SERVICE, [METADATA])
+        months = months_from(datetime(2026, 1, 1, tzinfo=UTC), 2)
+        prepare_database(self.url(_TEMPLATE, OWNER), SERVICE, [METADATA], months)
 
     def make_database(self, *, prepared: bool = True, template: str = "") -> str:
         """Return the name of a new database: with our schema, empty, or a copy of another."""

@@ -11,6 +11,8 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 
+from audit.postgres import read_partitions
+
 _FOLDER: Final = Path(__file__).parent
 
 
@@ -47,12 +49,17 @@ def find_drift(connection: Connection, metadata: Sequence[MetaData]) -> list[obj
     metadata
         All tables that the database should have.
     """
+    partitions = set()
+    if connection.dialect.name == "postgresql":
+        partitions = {one.name for one in read_partitions(connection)}
     context = MigrationContext.configure(
         connection,
         opts={
             "target_metadata": list(metadata),
             "compare_type": True,
             "compare_server_default": True,
+            # Partitions come and go with the months; their tables are compared.
+            "include_name": lambda name, kind, _parents: kind != "table" or name not in partitions,
         },
     )
     # Several MetaData are allowed, but alembic declares one.

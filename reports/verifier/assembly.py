@@ -21,6 +21,7 @@ MODULES: Final = (
     "keychain",
     "container",
     "parts",
+    "purges",
     "statement",
     "disclosure",
     "walk",

@@ -148,6 +148,9 @@ def _verify_contents(
     # 6. Entries outside the range that a reader needs: amendments, publications, tables.
     with findings.step("annex"):
         findings.count("annex", _verify_annex(container, scope, heads, facts))
+    if facts is not None:
+        with findings.step("facts"):
+            _tell_purged(findings, facts.purges.verify())
     if facts is not None and personal is not None:
         with findings.step("personal"):
             _tell_erased(findings, personal.verify_erasures(facts.erasures))
@@ -236,7 +239,9 @@ def _walk(
         edge = [decode_hash(text) for text in said["edge"]]
         observers.append(TreeCheck(scope, edge, heads))
     with findings.step("facts"):
-        facts = FactsCheck(scope, IndexedLines(container.lines("facts.jsonl")))
+        purged = container.lines("purged.jsonl") if "purged.jsonl" in container.sizes else ()
+        lines = IndexedLines(container.lines("facts.jsonl"))
+        facts = FactsCheck(scope, lines, IndexedLines(iter(purged)))
         observers.append(facts)
     with findings.step("receipts"):
         observers.append(ReceiptCheck(IndexedLines(container.lines("receipts.jsonl")), heads))
@@ -257,12 +262,22 @@ def _walk(
             raise CheckError(
                 "个人信息部分与清单所说不符", "personal parts are not as the manifest says"
             )
-        lines = IndexedLines(container.lines("personal.jsonl")) if scope.is_personal else None
-        personal = PersonalCheck(lines, orders)
+        opened = IndexedLines(container.lines("personal.jsonl")) if scope.is_personal else None
+        personal = PersonalCheck(opened, orders, scope)
         observers.append(personal)
     observers.append(CountCheck(scope))
     walk(container, scope, observers, findings)
     return facts, personal
+
+
+def _tell_purged(findings: Findings, purged: int) -> None:
+    if purged:
+        findings.note(
+            "facts",
+            f"{purged} 个条目的事实保存期已满而被清理,日志中的清理条目为证",
+            f"the facts of {purged} entries were purged when their retention had ended, as purge "
+            "entries of the log say",
+        )
 
 
 def _tell_erased(findings: Findings, erased: int) -> None:
@@ -288,7 +303,8 @@ def _verify_annex(
         verify_inclusion_proof(hash_leaf(leaf), index, head.tree_size, proof, head.root_hash)
         header, content = json.loads(leaf), said["facts"]
         found = None if content is None else sha256(content.encode()).hexdigest()
-        if found != header.get("facts_sha256") and index not in scope.missing["facts"]:
+        is_listed = content is None and index in scope.missing["facts"]
+        if found != header.get("facts_sha256") and not is_listed:
             raise CheckError(
                 f"条目 {index} 的事实不是标头所记",
                 f"the facts of entry {index} are not those that its header names",

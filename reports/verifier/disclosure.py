@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from reports.verifier.findings import CheckError
 from reports.verifier.parts import IndexedLines, Leaf
-from reports.verifier.statement import OrderCheck
+from reports.verifier.statement import OrderCheck, Scope
 
 _SALT_BYTES = 32
 
@@ -27,11 +27,14 @@ class PersonalCheck:
         The opened parts; None when the bundle has none.
     orders
         Is told which order each decision is about.
+    scope
+        Knows what was purged.
     """
 
     step = "personal"
 
-    def __init__(self, lines: "IndexedLines | None", orders: OrderCheck) -> None:
+    def __init__(self, lines: "IndexedLines | None", orders: OrderCheck, scope: Scope) -> None:
+        self._scope = scope
         self._lines = lines
         self._orders = orders
         self._erased: Counter[tuple[int, str]] = Counter()
@@ -44,6 +47,8 @@ class PersonalCheck:
         is_due = leaf.header.get("personal_sha256") is not None
         found = self._lines.take(leaf.index)
         if found is None:
+            # Whether the purge is right says the step of the facts.
+            is_due = is_due and leaf.index not in self._scope.purged
             if is_due and (leaf.is_matched or leaf.is_related):
                 raise CheckError(
                     f"缺少条目 {leaf.index} 的个人信息部分,也没有删除条目说明原因",

@@ -10,8 +10,8 @@ from reports.verifier.parts import Leaf
 FORMAT = "candor-evidence/1"
 DECISION = "decision"
 ERASURE = "erasure"
-# Which models and tables were in force, and what was erased; nobody's order, so always shown.
-OPEN_TYPES = frozenset({"publication", "reference", "correction", ERASURE})
+# Models and tables in force, what was erased and purged: nobody's order, so always shown.
+OPEN_TYPES = frozenset({"publication", "reference", "correction", ERASURE, "purge"})
 
 
 @dataclass
@@ -36,6 +36,8 @@ class Scope:
         What could not be given: "facts" and "personal" by leaf index, "artefacts" by name.
     files
         Name to SHA-256 and size.
+    matched, purged
+        Found on the way: ids of the decisions asked for, leaf indexes of what was purged.
     """
 
     origin: str
@@ -52,6 +54,7 @@ class Scope:
     missing: dict[str, set[object]]
     files: dict[str, tuple[str, int]]
     matched: set[str] = field(default_factory=set)
+    purged: set[int] = field(default_factory=set)
 
     def is_in_period(self, recorded_at: str) -> bool:
         """Tell whether a time, written as in headers, is within the period."""

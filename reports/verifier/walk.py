@@ -17,6 +17,7 @@ from reports.verifier.proofs import (
     parse_receipt,
     verify_inclusion_proof,
 )
+from reports.verifier.purges import PURGE, PurgeCheck
 from reports.verifier.signatures import Head
 from reports.verifier.statement import ERASURE, OPEN_TYPES, Scope
 
@@ -119,9 +120,11 @@ class FactsCheck:
 
     step = "facts"
 
-    def __init__(self, scope: Scope, lines: IndexedLines) -> None:
+    def __init__(self, scope: Scope, lines: IndexedLines, purged: IndexedLines) -> None:
         self._scope = scope
         self._lines = lines
+        self._purged = purged
+        self.purges = PurgeCheck()
         self.models: set[tuple[str, str]] = set()
         self.references: set[str] = set()
         self.published: set[tuple[str, str]] = set()
@@ -132,8 +135,16 @@ class FactsCheck:
         """Check the facts of an entry; raises `CheckError`."""
         header = leaf.header
         is_due = leaf.is_matched or leaf.is_related or header.get("type") in OPEN_TYPES
-        found = self._lines.take(leaf.index)
-        if found is not None:
+        found, purged = self._lines.take(leaf.index), self._purged.take(leaf.index)
+        if purged is not None and found is None:
+            self.purges.claim(leaf, purged[1]["purged_by"])
+            self._scope.purged.add(leaf.index)
+        elif purged is not None:
+            raise CheckError(
+                f"条目 {leaf.index} 既有事实又称已清理",
+                f"entry {leaf.index} has facts and is said to be purged",
+            )
+        elif found is not None:
             content = cut_facts(found[0], leaf.index)
             if sha256(content).hexdigest() != header.get("facts_sha256"):
                 raise CheckError(
@@ -171,6 +182,8 @@ class FactsCheck:
             self.published.add((bundle, str(header.get("policy"))))
         elif header.get("type") == "reference":
             self.loaded.add(str(facts.get("digest")))
+        elif header.get("type") == PURGE:
+            self.purges.collect(index, header, facts)
         elif header.get("type") == ERASURE:
             counts = facts.get("records")
             self.erasures[index] = dict(counts) if isinstance(counts, dict) else {}
@@ -178,7 +191,8 @@ class FactsCheck:
     def finish(self) -> int:
         """Check that nothing is left over; raises `CheckError`."""
         self._lines.verify_finished()
-        return self._lines.taken
+        self._purged.verify_finished()
+        return self._lines.taken + self._purged.taken
 
 
 class ReceiptCheck:

@@ -27,6 +27,7 @@ _TITLES = {
     403: ("permission-denied", "The key's role may not do this"),
     404: ("not-found", "There is nothing at this path"),
     409: ("idempotency-conflict", "The Idempotency-Key was used before"),
+    410: ("record-purged", "The record was purged"),
     413: ("body-too-large", "The body is too large"),
     415: ("unsupported-media-type", "The media type is not read here"),
     422: ("request-invalid", "The request is malformed"),

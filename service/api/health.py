@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from audit.errors import StoreUnavailableError
+from audit.partitions import inspect_partitions
 from models.domain import Json
 from models.errors import PlatformError
 from service.answers import JsonObject
@@ -44,6 +45,7 @@ def ready(platform: OpenPlatform) -> Response:
         _check("store", _check_store, platform),
         _check("model", _check_models, platform),
         _check("disk", _check_disk, platform),
+        _check("partitions", _check_partitions, platform),
     ]
     fit = all(check["ok"] for check in checks)
     listed: list[Json] = [*checks]
@@ -88,6 +90,14 @@ def _check_models(platform: Platform) -> str:
         # Without its tables a kind cannot decide either.
         platform.references.lookups(platform.live.get_kind(kind))
     return f"live: {', '.join(published)}"
+
+
+def _check_partitions(platform: Platform) -> str:
+    # A warning, and no reason to serve nothing: rows have a place in the default partition.
+    with platform.store.raw() as connection:
+        warnings = inspect_partitions(connection, platform.now())
+    remedy = "run `candor database partitions` as the owner"
+    return f"warning: {'; '.join(warnings)}; {remedy}" if warnings else "enough lie ahead"
 
 
 def _check_disk(platform: Platform) -> str:

@@ -24,7 +24,12 @@ from service.usecases import search
 from service.usecases.amend import override_decision, report_outcome
 from service.usecases.as_of import OtherLists, replay_as_of
 from service.usecases.read import read_decision
-from service.usecases.records import build_idempotency, check_idempotency_key, find_decision
+from service.usecases.records import (
+    build_idempotency,
+    check_idempotency_key,
+    find_decision,
+    find_kept_decision,
+)
 from service.usecases.replay import replay_decision
 
 router = APIRouter(prefix="/v1/decisions", tags=["records"])
@@ -38,7 +43,7 @@ FactsReader = Annotated[Principal, Depends(allow(Action.READ_FACTS))]
 _OVERRIDE_EXAMPLE = {"outcome": "accept", "reason_code": "STOCK_ARRIVED", "comment": ""}
 _OUTCOME_EXAMPLE = {"label": "delivered_on_time", "observed_at": "2026-03-20T09:00:00Z"}
 _REPLAY_EXAMPLE = {"as_of": "2026-02-01T00:00:00Z"}
-_WRITE_REFUSALS = (400, 401, 403, 404, 409, 413, 415, 422)
+_WRITE_REFUSALS = (400, 401, 403, 404, 409, 410, 413, 415, 422)
 
 
 @router.get(
@@ -88,7 +93,7 @@ def search_decisions(
             "The decision, and what was said of it later.",
             others=(SplitDecisionRead, OutsideDecisionRead),
         ),
-        **refusals(401, 403, 404, 422),
+        **refusals(401, 403, 404, 410, 422),
     },
 )
 def read(
@@ -173,7 +178,7 @@ async def outcome(
     response_class=Response,
     responses={
         **answers(schemas.Replay, "The decision, and what it would be now."),
-        **refusals(400, 401, 403, 404, 409, 413, 415, 422),
+        **refusals(400, 401, 403, 404, 409, 410, 413, 415, 422),
     },
     openapi_extra=body(
         "application/json", reference(ReplayRequest), _REPLAY_EXAMPLE, is_required=False
@@ -233,10 +238,10 @@ def leaf(decision_id: str, platform: OpenPlatform, _reader: ProofReader) -> Resp
     response_class=Response,
     responses={
         **bytes_answer("The facts part's exact bytes.", "application/json"),
-        **refusals(401, 403, 404, 422),
+        **refusals(401, 403, 404, 410, 422),
     },
 )
 def facts(decision_id: str, platform: OpenPlatform, _reader: FactsReader) -> Response:
     """Return the exact stored bytes of the facts part; the header holds their SHA-256."""
-    record = find_decision(platform, decision_id)
+    record = find_kept_decision(platform, decision_id)
     return bytes_reply(record.facts or b"null", "application/json")

@@ -221,11 +221,12 @@ class FoundDecision(BaseModel):
     kind: str
     order_id: str | None
     erased: bool
+    purged: bool
     decided_at: str
     chain_id: str | None
-    outcome: str
-    automated: bool
-    outcome_in_force: str
+    outcome: str | None
+    automated: bool | None
+    outcome_in_force: str | None
     awaits_review: bool
     leaf_index: int
 

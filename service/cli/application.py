@@ -11,6 +11,7 @@ from service.cli import (
     key,
     log,
     outside,
+    purge,
     recover,
     reference,
     replay,
@@ -32,6 +33,7 @@ application.command("decide")(decide.decide)
 application.command("verify")(verify.verify)
 application.command("replay")(replay.replay)
 application.command("erase")(erase.erase)
+application.command("purge")(purge.purge)
 application.command("export")(export.export)
 application.command("demo")(demo.demo)
 application.command("recover")(recover.recover)

@@ -133,6 +133,7 @@ def _describe(report: Report) -> JsonObject:
         "root_hash": b64encode(report.root_hash).decode("ascii"),
         "problems": problems,
         "erased": report.erased,
+        "purged": report.purged,
     }
 
 

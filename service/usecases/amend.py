@@ -19,7 +19,7 @@ from service.usecases.correct import record_outcome
 from service.usecases.read import describe_amendment
 from service.usecases.records import (
     build_nonce,
-    find_decision,
+    find_kept_decision,
     new_id,
     open_personal,
 )
@@ -55,6 +55,8 @@ def override_decision(
     ------
     DecisionNotFoundError
         When no decision has this id.
+    RecordPurgedError
+        When its retention has ended.
     ErasedError
         When the data subject was erased: nothing more is sealed about it.
     RequestInvalidError
@@ -62,7 +64,7 @@ def override_decision(
     IdempotencyConflictError, StoreUnavailableError, OverloadedError, DeadlineError
         When it was not recorded.
     """
-    record = find_decision(platform, decision_id)
+    record = find_kept_decision(platform, decision_id)
     decided = parse_versions(record.facts or b"null")
     outcomes = platform.shelf.load_kind(decided.model, decided.policy).outcomes
     codes = [outcomes.favourable.code, outcomes.review.code, outcomes.adverse.code]
@@ -109,12 +111,14 @@ def report_outcome(
     ------
     DecisionNotFoundError
         When no decision has this id.
+    RecordPurgedError
+        When its retention has ended.
     ErasedError
         When the data subject was erased: nothing more is sealed about it.
     IdempotencyConflictError, StoreUnavailableError, OverloadedError, DeadlineError
         When it was not recorded.
     """
-    record = find_decision(platform, decision_id)
+    record = find_kept_decision(platform, decision_id)
     said: dict[str, Json] = {
         "label": label,
         "observed_at": format_time(observed_at.astimezone(UTC)),

@@ -22,7 +22,7 @@ from models.surroundings import ReferenceRef
 from service.answers import JsonObject
 from service.errors import AsOfUnavailableError, RequestInvalidError
 from service.references import table_names
-from service.usecases.records import find_decision, find_personal, read_object
+from service.usecases.records import find_kept_decision, find_personal, read_object
 from service.usecases.replay import describe_replay, replay_record
 from service.wiring import Platform
 
@@ -61,6 +61,8 @@ def replay_as_of(platform: Platform, decision_id: str, lists: OtherLists) -> Jso
     ------
     DecisionNotFoundError
         When no decision has this id.
+    RecordPurgedError
+        When its retention has ended.
     AsOfUnavailableError
         When its order can no longer be opened, or no table speaks in its form.
     ReferenceNotFoundError, RequestInvalidError
@@ -68,7 +70,7 @@ def replay_as_of(platform: Platform, decision_id: str, lists: OtherLists) -> Jso
     ReferenceCorruptError, BundleCorruptError, ScorerError, RecordMalformedError
         When what it needs is damaged.
     """
-    record = find_decision(platform, decision_id)
+    record = find_kept_decision(platform, decision_id)
     decision = _parse(record)
     lookups = _choose(platform, decision, lists)
     then = {one.name: one for one in decision.surroundings.references}

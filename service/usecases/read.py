@@ -11,7 +11,7 @@ from models.domain import Json, Language
 from service.answers import JsonObject, StoredDecision, build_answer
 from service.auth import Action, Principal
 from service.usecases.records import (
-    find_decision,
+    find_kept_decision,
     is_erased,
     read_header,
     read_object,
@@ -29,8 +29,10 @@ def read_decision(
     ------
     DecisionNotFoundError
         When no decision has this id.
+    RecordPurgedError
+        When its retention has ended.
     """
-    record = find_decision(platform, decision_id)
+    record = find_kept_decision(platform, decision_id)
     sees_identifiers = principal.may(Action.READ_IDENTIFIERS)
     stored = read_stored(platform, record, with_personal=sees_identifiers)
     answer = build_answer(stored, language)

@@ -6,7 +6,12 @@ from base64 import b64encode
 from hashlib import sha256
 
 from audit.canonical import parse_json
-from audit.errors import ErasedError, IdempotencyConflictError, RecordNotFoundError
+from audit.errors import (
+    ErasedError,
+    IdempotencyConflictError,
+    RecordNotFoundError,
+    RecordPurgedError,
+)
 from audit.log import Appended, read_appended, read_receipt
 from audit.records import (
     EntryType,
@@ -16,6 +21,7 @@ from audit.records import (
     parse_personal,
 )
 from audit.store import Record
+from audit.verify import read_purges
 from models.domain import Json
 from models.errors import FieldFault
 from service.answers import JsonObject, StoredDecision
@@ -94,6 +100,39 @@ def find_decision(platform: Platform, decision_id: str) -> Record:
     return record
 
 
+def find_kept_decision(platform: Platform, decision_id: str) -> Record:
+    """Return a decision's record, with its facts.
+
+    Raises
+    ------
+    DecisionNotFoundError
+        When no decision has this id.
+    RecordPurgedError
+        When its retention has ended; header and proof are all that is left.
+    """
+    record = find_decision(platform, decision_id)
+    verify_kept(platform, record)
+    return record
+
+
+def verify_kept(platform: Platform, record: Record) -> None:
+    """Refuse a record that was purged.
+
+    Raises
+    ------
+    RecordPurgedError
+        Naming the purge's entry and its date.
+    """
+    if record.facts is not None:
+        return
+    with platform.store.raw() as connection:
+        purges = read_purges(connection)
+    purge = purges.covering(record.leaf_index, read_header(record.leaf))
+    if purge is not None:
+        detail = f"the record was purged at {purge.recorded_at}, says entry {purge.entry_id}"
+        raise RecordPurgedError(detail)
+
+
 def read_stored(platform: Platform, record: Record, *, with_personal: bool) -> StoredDecision:
     """Return a decision's stored bytes with its receipt as first given."""
     return StoredDecision(
@@ -120,13 +159,15 @@ def open_personal(platform: Platform, record: Record) -> PersonalPart:
 
 
 def find_personal(platform: Platform, record: Record) -> PersonalPart | None:
-    """Return a decision's personal part; None when the data subject was erased.
+    """Return a decision's personal part; None when it was purged or the data subject erased.
 
     Raises
     ------
     SealBrokenError, SubjectKeyMissingError, RecordMalformedError
         When it was altered, or its key is gone.
     """
+    if record.sealed is None:
+        return None
     try:
         return open_personal(platform, record)
     except ErasedError:

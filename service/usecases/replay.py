@@ -16,7 +16,7 @@ from models.domain import Json
 from models.errors import PlatformError
 from service.answers import JsonObject
 from service.live import Shelf
-from service.usecases.records import find_decision, find_personal, is_erased
+from service.usecases.records import find_kept_decision, find_personal, is_erased
 from service.wiring import Platform
 
 ORDER_ERASED = "the order is gone: its data subject was erased; the recorded facts were replayed"
@@ -31,10 +31,12 @@ def replay_decision(platform: Platform, decision_id: str) -> JsonObject:
     ------
     DecisionNotFoundError
         When no decision has this id.
+    RecordPurgedError
+        When its retention has ended.
     BundleCorruptError, ScorerError, RecordMalformedError
         When what it needs is damaged.
     """
-    return describe_replay(replay_record(platform, find_decision(platform, decision_id)))
+    return describe_replay(replay_record(platform, find_kept_decision(platform, decision_id)))
 
 
 def replay_record(platform: Platform, record: Record) -> Replay:
@@ -133,7 +135,7 @@ def _differences(
     platform: Platform, decision_id: str, replay_one: Callable[[Platform, Record], Replay]
 ) -> list[Json]:
     try:
-        result = replay_one(platform, find_decision(platform, decision_id))
+        result = replay_one(platform, find_kept_decision(platform, decision_id))
     except PlatformError as error:
         failure: Json = {"decision_id": decision_id, "path": "", "cause": error.code}
         return [failure]
@@ -168,7 +170,8 @@ def _decision_ids(platform: Platform) -> Iterator[str]:
             found = reading.search(
                 Search(entry_type=EntryType.DECISION, cursor=search, limit=_PAGE)
             )
-        yield from (one.entry_id for one in found)
+        # Of a purged decision no outcome is left, and nothing to replay.
+        yield from (one.entry_id for one in found if one.outcome is not None)
         if len(found) < _PAGE:
             return
         search = found[-1].leaf_index

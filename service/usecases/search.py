@@ -91,18 +91,20 @@ def search_decisions(platform: Platform, query: Query) -> JsonObject:
 def _describe(platform: Platform, found: Found, record: Record, later: list[Record]) -> JsonObject:
     overrides = list_amendments(platform, later, EntryType.OVERRIDE, opened=False)
     personal = find_personal(platform, record)
-    in_force = read_object(overrides[-1])["outcome"] if overrides else found.outcome
+    in_force = read_object(overrides[-1]).get("outcome") if overrides else found.outcome
+    is_purged = record.facts is None
     return {
         "decision_id": found.entry_id,
         "kind": found.kind,
         "order_id": None if personal is None else personal.order_id,
-        "erased": personal is None,
+        "erased": personal is None and not is_purged,
+        "purged": is_purged,
         "decided_at": format_time(found.recorded_at),
         "chain_id": found.chain_id,
         "outcome": found.outcome,
         "automated": found.automated,
         "outcome_in_force": in_force,
-        "awaits_review": not found.automated and not overrides,
+        "awaits_review": not (found.automated or overrides or is_purged),
         "leaf_index": found.leaf_index,
     }
 

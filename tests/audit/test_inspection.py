@@ -10,6 +10,7 @@ import pytest
 from audit.canonical import canonical_json, facts_json
 from audit.errors import RecordMalformedError
 from audit.inspection import inspect_entry, read_header
+from audit.months import part_month
 from audit.records import Entry, build_header, derive_lookup
 from audit.scan import RawEntry
 from models.domain import Json
@@ -55,6 +56,7 @@ def make_raw(
             lookup.about,
             lookup.chain_id,
         ),
+        months=(part_month(str(header.get("type")), str(header.get("recorded_at"))),) * 3,
     )
 
 

@@ -173,10 +173,10 @@ def insert_decision(connection: Any, header: Json, facts: bytes | None) -> None:
     with connection.transaction():
         connection.execute("SET CONSTRAINTS ALL DEFERRED")
         if facts is not None:
-            connection.execute("INSERT INTO facts_part VALUES (50, %s)", (facts,))
+            connection.execute("INSERT INTO facts_part VALUES (50, %s, '2026-01')", (facts,))
         leaf = orjson.dumps(header)
         connection.execute(
-            "INSERT INTO log_entry VALUES (50, 'd-50', %s, %s, 51)", (leaf, bytes(32))
+            "INSERT INTO log_entry VALUES (50, 'd-50', %s, %s, 51, '2026-01')", (leaf, bytes(32))
         )
         connection.execute("INSERT INTO checkpoint VALUES (51, 'x')")
 
@@ -206,7 +206,9 @@ def test_a_void_decision_is_refused_by_the_database(filled: SampleDatabase, desc
 
 def test_a_temporary_table_does_not_stand_in_for_the_facts(filled: SampleDatabase) -> None:
     with connect(filled, SERVICE) as connection:
-        connection.execute("CREATE TEMP TABLE facts_part (leaf_index bigint, body bytea)")
+        connection.execute(
+            "CREATE TEMP TABLE facts_part (leaf_index bigint, body bytea, month text)"
+        )
         with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="void:"):
             insert_decision(connection, HEADER, FACTS)
 
@@ -216,7 +218,7 @@ def test_a_header_that_is_not_json_is_refused_by_the_database(filled: SampleData
         connect(filled, SERVICE) as connection,
         pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="not JSON"),
     ):
-        connection.execute("INSERT INTO log_entry VALUES (60, 'x', '\\xff', '\\x00', 61)")
+        connection.execute("INSERT INTO log_entry VALUES (60, 'x', '\\xff', '\\x00', 61, 'always')")
 
 
 @pytest.mark.parametrize("name", ["fsync", "full_page_writes", "synchronous_commit"])

@@ -48,6 +48,7 @@ def found(edit: Callable[[Facts], None], confidence: float = 1.0) -> list[str]:
             *("d-1", due.entry_type, due.kind, due.outcome, int(bool(due.automated))),
             *(due.recorded_at, due.order_hash, due.subject_hash, due.about, due.chain_id),
         ),
+        months=(due.recorded_at[:7],) * 3,
     )
     return [finding.code for finding in inspect_entry(raw, SEALER)]
 

@@ -62,11 +62,11 @@ def test_update_delete_and_replace_are_refused(connection: Any, table: str) -> N
 
 def insert_decision(connection: Any, header: Json, facts: bytes | None) -> None:  # noqa: ANN401 - a DBAPI connection has no type
     if facts is not None:
-        connection.execute("INSERT INTO facts_part VALUES (50, ?)", (facts,))
-    values = (50, "d-50", orjson.dumps(header), bytes(32), 51)
+        connection.execute("INSERT INTO facts_part VALUES (50, ?, '2026-01')", (facts,))
+    values = (50, "d-50", orjson.dumps(header), bytes(32), 51, "2026-01")
     connection.execute(
-        "INSERT INTO log_entry (leaf_index, entry_id, leaf, leaf_hash, tree_size) "
-        "VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO log_entry (leaf_index, entry_id, leaf, leaf_hash, tree_size, month) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         values,
     )
 
@@ -112,7 +112,7 @@ def test_a_void_decision_is_refused_by_the_database(connection: Any, desc: str) 
 def test_a_header_that_is_not_json_is_refused_by_the_database(connection: Any) -> None:  # noqa: ANN401 - a DBAPI connection has no type
     with pytest.raises(pysqlite3.IntegrityError, match="not JSON"):
         connection.execute(
-            "INSERT INTO log_entry VALUES (60, 'x', x'ff', x'00', 61)",
+            "INSERT INTO log_entry VALUES (60, 'x', x'ff', x'00', 61, 'always')",
         )
 
 

@@ -38,9 +38,9 @@ from tests.audit.sample import (
 from tests.databases import SampleDatabase
 
 COLUMNS = {
-    "log_entry": ["leaf_index", "entry_id", "leaf", "leaf_hash", "tree_size"],
-    "facts_part": ["leaf_index", "body"],
-    "personal_part": ["leaf_index", "sealed"],
+    "log_entry": ["leaf_index", "entry_id", "leaf", "leaf_hash", "tree_size", "month"],
+    "facts_part": ["leaf_index", "body", "month"],
+    "personal_part": ["leaf_index", "sealed", "month"],
     "tree_node": ["level", "node_index", "hash"],
     "checkpoint": ["tree_size", "note"],
     "entry_lookup": [
@@ -186,10 +186,10 @@ def test_a_missing_row_is_found_and_named(loose: Path, tmp_path: Path, table: st
 
 
 EXTRA_ROWS = {
-    "a facts part without entry": ("facts_part", (99, b"{}")),
-    "a facts part where none was": ("facts_part", (0, b"{}")),
-    "a personal part without entry": ("personal_part", (99, b"x")),
-    "a personal part where none was": ("personal_part", (0, b"x")),
+    "a facts part without entry": ("facts_part", (99, b"{}", "2026-01")),
+    "a facts part where none was": ("facts_part", (0, b"{}", "always")),
+    "a personal part without entry": ("personal_part", (99, b"x", "2026-01")),
+    "a personal part where none was": ("personal_part", (0, b"x", "always")),
     "a node outside the tree": ("tree_node", (1, 40, bytes(32))),
     "a node of an impossible level": ("tree_node", (70, 0, bytes(32))),
     "a node of level 0": ("tree_node", (0, 0, bytes(32))),
@@ -206,8 +206,8 @@ EXTRA_ROWS = {
     ),
     "an Idempotency-Key of an entry without one": ("idempotency", (b"k", 0, b"b")),
     "an Idempotency-Key without entry": ("idempotency", (b"k", 99, b"b")),
-    "an entry behind the end": ("log_entry", (14, "d-14", b"{}", bytes(32), 15)),
-    "an entry far behind the end": ("log_entry", (10**9, "d-14", b"{}", bytes(32), 15)),
+    "an entry behind the end": ("log_entry", (14, "d-14", b"{}", bytes(32), 15, "always")),
+    "an entry far behind the end": ("log_entry", (10**9, "d-14", b"{}", bytes(32), 15, "always")),
 }
 
 

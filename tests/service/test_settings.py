@@ -34,6 +34,19 @@ def test_values_out_of_range_are_refused(wrong: dict[str, object]) -> None:
         Settings.model_validate(wrong)
 
 
+def test_nothing_is_kept_less_than_six_months(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shorter retention is refused at the start; kinds that are not named have the default."""
+    monkeypatch.setenv("CANDOR_RETENTION_DAYS", '{"*": 500, "risk": 184}')
+    retention = Settings().retention
+    assert (retention.days_of("risk"), retention.days_of("admission")) == (184, 500)
+    monkeypatch.setenv("CANDOR_RETENTION_DAYS", '{"risk": 183}')
+    with pytest.raises(ValidationError, match=r"risk is kept less than 184 days \(six months\)"):
+        Settings()
+    monkeypatch.setenv("CANDOR_RETENTION_DAYS", "three years")
+    with pytest.raises(ValidationError, match=r"docs/settings\.md"):
+        Settings()
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_each_setting_is_documented(name: str) -> None:
     text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")

@@ -53,6 +53,12 @@ def upgrade() -> None:
         sa.Column("line", sa.Text(), nullable=False),
         if_not_exists=True,
     )
+    op.create_table(
+        "purging",
+        _place(name="first_index"),
+        sa.Column("last_index", sa.BigInteger(), nullable=False),
+        if_not_exists=True,
+    )
     op.create_table("erasing", _place(_deferred("log_entry.leaf_index")), if_not_exists=True)
     op.create_table(
         "cap_counter",
@@ -88,6 +94,8 @@ def _make_checkpoints_and_entries() -> None:
         sa.Column("leaf", sa.LargeBinary(), nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
         sa.Column("tree_size", sa.BigInteger(), _deferred("checkpoint.tree_size"), nullable=False),
+        sa.Column("month", sa.Text(), nullable=False),
+        sa.UniqueConstraint("leaf_index", "month", name="log_entry_month"),
         if_not_exists=True,
     )
     op.create_table(
@@ -103,13 +111,30 @@ def _make_checkpoints_and_entries() -> None:
 
 
 def _make_parts() -> None:
+    # A partitioned table's key holds the month; SQLite's is the row id, the fastest way to a row.
+    is_partitioned = op.get_context().dialect.name == "postgresql"
+    key = ["leaf_index", "month"] if is_partitioned else ["leaf_index"]
     for table, column in (("facts_part", "body"), ("personal_part", "sealed")):
         op.create_table(
             table,
-            _place(_deferred("log_entry.leaf_index")),
+            sa.Column("leaf_index", _INDEX, autoincrement=False, nullable=False),
             sa.Column(column, sa.LargeBinary(), nullable=False),
+            sa.Column("month", sa.Text(), nullable=False),
+            sa.PrimaryKeyConstraint(*key),
+            sa.ForeignKeyConstraint(
+                ["leaf_index", "month"],
+                ["log_entry.leaf_index", "log_entry.month"],
+                deferrable=True,
+                initially="DEFERRED",
+            ),
+            postgresql_partition_by="LIST (month)",
             if_not_exists=True,
         )
+        if is_partitioned:
+            # A month that nobody made a partition for never stops a decision.
+            op.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")
+            always = f"CREATE TABLE {table}_always PARTITION OF {table} FOR VALUES IN ('always')"
+            op.execute(always)
 
 
 def _make_lookups() -> None:
