@@ -9,10 +9,20 @@ one transaction (`store`, `reading`, `tables`, `guards`; `sqlite` or `postgres`)
 again and `divergence` says why it differs, `erasure` destroys a subject's key, and `ledger`
 remembers that it did. `rotation` knows whose key signs, `witnessed` and `kept` compare the log with
 a checkpoint outside the database, `recovery` goes on after a loss, `cosignature` keeps what
-witnesses signed.
+witnesses signed. `archive` (`archive_files`, `archive_place`, `archive_rows`, `archive_index`)
+moves months that are over to Parquet, `archive_source` reads them back, `archive_check` checks
+them and `archive_stream` joins them with the hot store.
 """
 
 __all__ = [
+    "archive",
+    "archive_check",
+    "archive_files",
+    "archive_index",
+    "archive_place",
+    "archive_rows",
+    "archive_source",
+    "archive_stream",
     "canonical",
     "checkpoint",
     "cosignature",

@@ -236,3 +236,17 @@ class SearchInvalidError(AuditError):
 
     code = "search-invalid"
     default_remedy = "Use aware times, a limit from 1 to 1000 and a cursor that a search gave."
+
+
+class ArchiveUnavailableError(AuditError):
+    """A record of a released month is asked for, and its archive file cannot be read."""
+
+    code = "archive-unavailable"
+    default_remedy = "Restore access to the archive (CANDOR_ARCHIVE_URL), or its missing file."
+
+
+class ArchiveDamagedError(AuditError):
+    """An archive file is not as it was written."""
+
+    code = "archive-damaged"
+    default_remedy = "Run `candor verify`, restore the file that it names from a copy."

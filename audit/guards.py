@@ -1,14 +1,16 @@
 """The triggers that keep the log's rows as they were written, for SQLite and PostgreSQL.
 
-UPDATE and DELETE are refused on every table but the caps' counters, with two exceptions. An erasure
-names its entries in `ErasingRow` for the time of its transaction and may take their keyed hashes
-out of the look-up tables. A purge names ranges of entries in `PurgingRow` and may remove their
-parts and all that the look-up tables have of these; on PostgreSQL only the owner has the right to.
-An INSERT over an existing row is refused too
-(SQLite's INSERT OR REPLACE would delete without firing a trigger; PostgreSQL's ON CONFLICT meets
-the trigger on UPDATE). The database itself refuses a decision without features (a
-split: without order lines), model version, bundle or confidence. Parts are inserted before their
-entry, so that the entry's trigger can see them.
+UPDATE and DELETE are refused on every table but the caps' counters, with three exceptions. An
+erasure names its entries in `ErasingRow` for the time of its transaction and may take their keyed
+hashes out of the look-up tables, nothing else. A purge names ranges of entries in `PurgingRow` and
+may remove their parts and all that the look-up tables have of these. A release names entries that
+are in the archive in `ReleasingRow` and may remove their facts and personal parts. On PostgreSQL
+only the owner has the right to purge and to release.
+
+An INSERT over an existing row is refused too (SQLite's INSERT OR REPLACE would delete without
+firing a trigger; PostgreSQL's ON CONFLICT meets the trigger on UPDATE). The database itself refuses
+a decision without features (a split: without order lines), model version, bundle or confidence.
+Parts are inserted before their entry, so that the entry's trigger can see them.
 """
 
 from typing import Final
@@ -75,15 +77,30 @@ def _emptied(condition: str, emptied: tuple[str, ...]) -> str:
 _EMPTIED: Final = (
     f"({_emptied(_IS_ERASING, _HASHES)}) OR ({_emptied(_IS_PURGING, (*_HASHES, *FROM_FACTS))})"
 )
+_IS_RELEASING: Final = "EXISTS (SELECT 1 FROM releasing WHERE leaf_index = OLD.leaf_index)"
 _UNUSED: Final = f"{_IS_ERASING} OR {_IS_PURGING}"
+_PART_LEAVES: Final = f"{_IS_PURGING} OR {_IS_RELEASING}"
 # Changes that are allowed, and when.
 _ALLOWED: Final = {
     ("entry_lookup", "UPDATE"): _EMPTIED,
     ("idempotency", "DELETE"): _UNUSED,
-    ("facts_part", "DELETE"): _IS_PURGING,
-    ("personal_part", "DELETE"): _IS_PURGING,
+    ("facts_part", "DELETE"): _PART_LEAVES,
+    ("personal_part", "DELETE"): _PART_LEAVES,
 }
 
+_POSTGRES_DELETE: Final = """
+CREATE OR REPLACE FUNCTION candor_@TABLE@_delete() RETURNS trigger
+LANGUAGE plpgsql AS $guard$
+BEGIN
+  IF @ALLOWED@ THEN
+    RETURN OLD;
+  END IF;
+  RAISE EXCEPTION 'immutable: @TABLE@'
+    USING ERRCODE = 'integrity_constraint_violation';
+END
+$guard$;
+"""
+_DELETES: Final = {table: when for (table, change), when in _ALLOWED.items() if change == "DELETE"}
 # The same rules in PL/pgSQL. It cannot take apart JSON that holds U+0000, though that is JSON; what
 # the rules ask does not depend on it, so another character stands in.
 _POSTGRES_FUNCTIONS: Final = (
@@ -103,28 +120,6 @@ BEGIN
   END IF;
   RAISE EXCEPTION 'immutable: entry_lookup'
     USING ERRCODE = 'integrity_constraint_violation';
-END
-$guard$;
-
-CREATE OR REPLACE FUNCTION candor_idempotency_delete() RETURNS trigger
-LANGUAGE plpgsql AS $guard$
-BEGIN
-  IF @UNUSED@ THEN
-    RETURN OLD;
-  END IF;
-  RAISE EXCEPTION 'immutable: idempotency'
-    USING ERRCODE = 'integrity_constraint_violation';
-END
-$guard$;
-
-CREATE OR REPLACE FUNCTION candor_part_delete() RETURNS trigger
-LANGUAGE plpgsql AS $guard$
-BEGIN
-  IF @IS_PURGING@ THEN
-    RETURN OLD;
-  END IF;
-  RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation',
-    MESSAGE = 'immutable: ' || TG_TABLE_NAME;
 END
 $guard$;
 
@@ -174,14 +169,15 @@ BEGIN
 END
 $guard$;
 """.replace("@EMPTIED@", _EMPTIED)
-    .replace("@UNUSED@", _UNUSED)
-    .replace("@IS_PURGING@", _IS_PURGING)
+    + "".join(
+        _POSTGRES_DELETE.replace("@TABLE@", table).replace("@ALLOWED@", when)
+        for table, when in _DELETES.items()
+    )
 )
 _FUNCTIONS: Final = (
     "candor_immutable()",
     "candor_entry_lookup_update()",
-    "candor_idempotency_delete()",
-    "candor_part_delete()",
+    *(f"candor_{table}_delete()" for table in _DELETES),
     "candor_parse_json(bytea)",
     "candor_log_entry_void()",
 )
@@ -277,4 +273,4 @@ def _trigger(name: str, table: str, change: str, each: str, function: str) -> li
 def _function(table: str, change: str) -> str:
     if (table, change.upper()) not in _ALLOWED:
         return _IMMUTABLE
-    return "candor_part_delete" if table in PARTITIONED_TABLES else f"candor_{table}_{change}"
+    return f"candor_{table}_{change}"

@@ -7,7 +7,7 @@ know what the bytes mean.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, tuple_
 from sqlmodel import col
@@ -120,6 +120,16 @@ class Sealed:
     head: bytes
 
 
+class BodySource(Protocol):
+    """Where parts are read that the database no longer holds (`audit.archive_source`)."""
+
+    def complete(self, connection: Connection, records: list[Record]) -> list[Record]:
+        """Return the records, with parts put in that are kept elsewhere."""
+
+    def inspect(self, connection: Connection) -> Iterator[tuple[int | None, str, str]]:
+        """Yield what is wrong with what is kept there: leaf index, code and sentence."""
+
+
 class Reading:
     """Reads of one consistent snapshot.
 
@@ -127,10 +137,13 @@ class Reading:
     ----------
     connection
         In a transaction.
+    bodies
+        Where parts are read that the database no longer holds; None for nowhere.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, bodies: BodySource | None = None) -> None:
         self._connection = connection
+        self._bodies = bodies
 
     def tree_size(self) -> int:
         """Return the number of entries."""
@@ -364,7 +377,15 @@ class Reading:
         # Of this statement alone: options of the connection would last for its transaction.
         streamed = {"yield_per": _STREAMED_ROWS}
         for row in self._connection.execute(ordered, execution_options=streamed):
-            yield Sealed(row[0], row[1], row[2], bytes(row[3]))
+            head = row[3] or self._kept_head(row[0])
+            if head:
+                yield Sealed(row[0], row[1], row[2], bytes(head))
+
+    def _kept_head(self, leaf_index: int) -> bytes:
+        # An entry without a sealed part, or one whose part is kept elsewhere.
+        if self._bodies is None:
+            return b""
+        return (self.record_at(leaf_index).sealed or b"")[:HEAD_SIZE_BYTES]
 
     def _one_record(self, query: _AnySelect) -> Record:
         records = self._records(query)
@@ -373,7 +394,8 @@ class Reading:
         return records[0]
 
     def _records(self, query: _AnySelect) -> list[Record]:
-        return [Record(*row) for row in self._connection.execute(query)]
+        records = [Record(*row) for row in self._connection.execute(query)]
+        return records if self._bodies is None else self._bodies.complete(self._connection, records)
 
     def _one_note(self, condition: Any) -> str:  # noqa: ANN401 - an SQL expression
         query = select(col(CheckpointRow.note)).where(condition)
@@ -411,7 +433,7 @@ _SEALED: Final[_AnySelect] = (
         func.substr(col(PersonalRow.sealed), 1, HEAD_SIZE_BYTES),
     )
     .join(EntryRow, col(EntryRow.leaf_index) == col(LookupRow.leaf_index))
-    .join(PersonalRow, _part_of_entry(PersonalRow))
+    .outerjoin(PersonalRow, _part_of_entry(PersonalRow))
 )
 _FOUND: Final[_AnySelect] = select(*METADATA.tables["entry_lookup"].columns)
 

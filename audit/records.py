@@ -72,6 +72,7 @@ class EntryType(StrEnum):
     LOG_KEY_ROTATED = "log-key-rotated"
     LOG_RECOVERED = "log-recovered"
     EXPORT = "export"
+    ARCHIVE = "archive"
     ACCESS = "access"
     PURGE = "purge"
 

@@ -27,11 +27,21 @@ from audit.errors import (
 )
 from audit.guards import sqlite_triggers
 from audit.postgres import insert_rows, open_postgres, verify_server, verify_service_rights
-from audit.reading import Found, Reading, Record, Search
+from audit.reading import BodySource, Found, Reading, Record, Search
 from audit.records import CounterKey
 from audit.schema import upgrade, verify_revision
 from audit.sqlite import IMMEDIATE, open_sqlite
-from audit.tables import METADATA, AuditRow, CounterRow, ErasingRow, IdempotencyRow, LookupRow
+from audit.tables import (
+    METADATA,
+    AuditRow,
+    CounterRow,
+    ErasingRow,
+    FactsRow,
+    IdempotencyRow,
+    LookupRow,
+    PersonalRow,
+    ReleasingRow,
+)
 
 __all__ = ["Found", "Reading", "Record", "Search", "Store", "Writing", "open_engine", "open_store"]
 
@@ -88,6 +98,22 @@ class Writing(Reading):
         self._connection.execute(delete(IdempotencyRow).where(used))
         self._connection.execute(delete(ErasingRow))
 
+    def release_parts(self, leaf_indexes: Sequence[int]) -> int:
+        """Remove the parts of entries that are in the archive, as the database's owner.
+
+        Returns
+        -------
+        int
+            How many facts parts were still there.
+        """
+        self.insert(ReleasingRow, [{"leaf_index": at} for at in leaf_indexes])
+        these = select(col(ReleasingRow.leaf_index))
+        self._connection.execute(delete(PersonalRow).where(col(PersonalRow.leaf_index).in_(these)))
+        facts = delete(FactsRow).where(col(FactsRow.leaf_index).in_(these))
+        removed = self._connection.execute(facts).rowcount
+        self._connection.execute(delete(ReleasingRow))
+        return removed
+
 
 class Store:
     """The log's database.
@@ -96,10 +122,13 @@ class Store:
     ----------
     engine
         From `open_engine`.
+    bodies
+        Where parts are read that the database no longer holds; None for nowhere.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, bodies: BodySource | None = None) -> None:
         self._engine = engine
+        self.bodies = bodies
         self._snapshot = _SNAPSHOT[engine.dialect.name]
 
     @contextmanager
@@ -117,7 +146,7 @@ class Store:
             snapshot = connection.execution_options(**self._snapshot)
             with snapshot.begin():
                 try:
-                    yield Reading(snapshot)
+                    yield Reading(snapshot, self.bodies)
                 except DataError as error:
                     # PostgreSQL's texts hold no U+0000, and its numbers have a range.
                     raise SearchInvalidError("the store cannot hold such a value") from error
@@ -136,7 +165,7 @@ class Store:
         with own_errors(), self._engine.connect() as connection:
             immediate = connection.execution_options(**{IMMEDIATE: True})
             with immediate.begin():
-                yield Writing(immediate)
+                yield Writing(immediate, self.bodies)
 
     @contextmanager
     def raw(self) -> Iterator[Connection]:
@@ -194,6 +223,7 @@ def open_store(
     synchronous: str = "full",
     busy_timeout_ms: int = 30_000,
     wal_autocheckpoint_pages: int = 1000,
+    bodies: BodySource | None = None,
 ) -> Store:
     """Open the log's database; an SQLite file is made, or its schema upgraded, where needed.
 
@@ -201,6 +231,8 @@ def open_store(
     ----------
     url, journal_mode, synchronous, busy_timeout_ms, wal_autocheckpoint_pages
         See `open_engine`.
+    bodies
+        Where parts are read that the database no longer holds; None for nowhere.
 
     Raises
     ------
@@ -230,7 +262,7 @@ def open_store(
     except AuditError:
         engine.dispose()
         raise
-    return Store(engine)
+    return Store(engine, bodies)
 
 
 def open_engine(

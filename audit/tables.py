@@ -257,6 +257,14 @@ class ErasingRow(AuditRow, table=True):
     leaf_index: int = Field(sa_column=_leaf_index_key())
 
 
+class ReleasingRow(AuditRow, table=True):
+    """An entry whose parts are in the archive and leave; empty outside that transaction."""
+
+    __tablename__ = "releasing"
+
+    leaf_index: int = Field(sa_column=_leaf_index_key())
+
+
 class CounterRow(AuditRow, table=True):
     """A cap's counter, counted up with the records that use it; the one table that changes."""
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from audit.archive_check import complete_raw
 from audit.checkpoint import verify_checkpoint
 from audit.counters import CounterTally
 from audit.errors import (
@@ -24,6 +25,7 @@ from audit.errors import (
 from audit.inspection import inspect_entry, is_purged, read_header
 from audit.merkle import HASH_SIZE_BYTES, NodeId, leaf_hash, node_hash, peaks, root_of_peaks
 from audit.opening import Opening, open_sealed
+from audit.reading import BodySource
 from audit.records import EntryType
 from audit.retention import Purge, Purges, parse_purge
 from audit.rotation import KeyChange, key_ranges, parse_key_change, range_of, trusted_ranges
@@ -129,6 +131,7 @@ class _Inspection:
     connection: Connection
     vkeys: Sequence[str]
     sealer: Sealer | None
+    bodies: BodySource | None = None
     changes: list[KeyChange] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     growth: _Growth = field(default_factory=_Growth)
@@ -186,9 +189,17 @@ def verify_store(
     """
     try:
         with store.raw() as connection:
-            inspection = _Inspection(connection, vkeys, sealer, erased_keys=read_erased(connection))
+            erased_keys = read_erased(connection)
+            inspection = _Inspection(
+                connection, vkeys, sealer, store.bodies, erased_keys=erased_keys
+            )
             _read_key_changes(inspection)
             _read_purges(inspection)
+            # 0. What was archived, since released parts are read from there.
+            for leaf_index, code, detail in (
+                store.bodies.inspect(connection) if store.bodies else ()
+            ):
+                inspection.note(leaf_index, code, detail)
             # 1. Entries, parts, look-ups, tree and checkpoints in one pass along the log.
             _inspect_log(inspection, on_progress)
             # 2. Rows that belong to no entry, node or key.
@@ -278,7 +289,8 @@ def _counts_as_purged(inspection: _Inspection, entry: RawEntry) -> bool:
 def _inspect_log(inspection: _Inspection, on_progress: Callable[[int, int], None] | None) -> None:
     total = count_entries(inspection.connection)
     heads = _Heads(inspection)
-    for entry in scan_entries(inspection.connection):
+    for hot in scan_entries(inspection.connection):
+        entry = complete_raw(inspection.bodies, inspection.connection, hot)
         growth = inspection.growth
         if entry.leaf_index != growth.tree_size:
             _inspect_gap(inspection, entry.leaf_index)
@@ -435,7 +447,8 @@ def _inspect_idempotency(inspection: _Inspection) -> None:
     if inspection.used_keys == count_idempotency(connection):
         return
     for key_hash, leaf_index, body_hash in scan_idempotency(connection):
-        entry = read_entry(connection, leaf_index)
+        found = read_entry(connection, leaf_index)
+        entry = None if found is None else complete_raw(inspection.bodies, connection, found)
         used = None if entry is None else inspection.open(entry).hashes
         is_unknown = entry is not None and used is None
         if not is_unknown and (used is None or (used.key, used.body) != (key_hash, body_hash)):

@@ -43,3 +43,10 @@ class VerifierSourceError(ReportError):
 
     code = "verifier-source-invalid"
     default_remedy = "Give each top-level name of reports/verifier to one module only."
+
+
+class ColumnUnknownError(ReportError):
+    """A query over the entries asks for a column that they do not have."""
+
+    code = "column-unknown"
+    default_remedy = "Use the columns that docs/archive.md lists."

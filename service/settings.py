@@ -33,6 +33,9 @@ class Settings(BaseSettings):
         PostgreSQL: the owner's URL, for `candor database` alone; no service needs it.
     log_origin
         Name of the log in its checkpoints and verifier key.
+    archive_url
+        Where months that are over are archived: a folder, or an address that fsspec knows;
+        ``{var}`` is replaced.
     checkpoint_file
         Where the last signed checkpoint is kept outside the database; None for a file in ``var``.
     witnesses
@@ -107,6 +110,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     database_url: str = "sqlite:///{var}/candor.db"
     log_origin: str = "candor.local/log"
+    archive_url: str = "{var}/archive"
     checkpoint_file: Path | None = None
     witnesses: Annotated[tuple[str, ...], NoDecode] = ()
     language: Literal["zh-CN", "en"] = "zh-CN"
@@ -193,6 +197,11 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Return the database's URL with `var` filled in."""
         return self.database_url.replace("{var}", str(self.var))
+
+    @property
+    def archive(self) -> str:
+        """Return the archive's address with `var` filled in."""
+        return self.archive_url.replace("{var}", str(self.var))
 
     @property
     def kept_checkpoint(self) -> Path:

@@ -14,6 +14,8 @@ from functools import partial
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import make_url
 
+from audit.archive_place import open_place
+from audit.archive_source import ArchivedBodies
 from audit.checkpoint import LogSigner
 from audit.erasure import Vault, apply_ledger
 from audit.errors import DatabaseUrlError, IdempotencyConflictError, StoreUnavailableError
@@ -44,8 +46,8 @@ class Platform:
 
     Parameters
     ----------
-    settings, store, notary, sealer, subject_keys, api_keys, shelf, live, references, adaptation,
-    writer, metrics
+    settings, store, archive, notary, sealer, subject_keys, api_keys, shelf, live, references,
+    adaptation, writer, metrics
         See their classes.
     now
         Aware UTC.
@@ -55,6 +57,7 @@ class Platform:
 
     settings: Settings
     store: Store
+    archive: ArchivedBodies
     notary: Notary
     sealer: Sealer
     subject_keys: SubjectKeyStore
@@ -111,10 +114,12 @@ def open_platform(
     with ExitStack() as stack:
         # 1. The store, and its keys, which may be made only while the log is empty.
         _make_folder(settings)
+        archive = ArchivedBodies(open_place(settings.archive))
         store = open_store(
             settings.store_url,
             busy_timeout_ms=BUSY_TIMEOUT_MS,
             wal_autocheckpoint_pages=settings.sqlite_wal_autocheckpoint_pages,
+            bodies=archive,
         )
         stack.callback(store.close)
         with store.reading() as reading:
@@ -164,6 +169,7 @@ def open_platform(
         yield Platform(
             settings=settings,
             store=store,
+            archive=archive,
             notary=notary,
             sealer=sealer,
             subject_keys=subject_keys,

@@ -48,7 +48,8 @@ def ready(platform: OpenPlatform) -> Response:
         _check("partitions", _check_partitions, platform),
     ]
     fit = all(check["ok"] for check in checks)
-    listed: list[Json] = [*checks]
+    # Without its archive a service cannot show old records, but it can decide.
+    listed: list[Json] = [*checks, _check("archive", _check_archive, platform)]
     status = "ready" if fit else "unready"
     return json_reply({"status": status, "checks": listed}, 200 if fit else 503)
 
@@ -98,6 +99,9 @@ def _check_partitions(platform: Platform) -> str:
         warnings = inspect_partitions(connection, platform.now())
     remedy = "run `candor database partitions` as the owner"
     return f"warning: {'; '.join(warnings)}; {remedy}" if warnings else "enough lie ahead"
+def _check_archive(platform: Platform) -> str:
+    with platform.store.raw() as connection:
+        return f"{platform.archive.verify_reachable(connection)} months"
 
 
 def _check_disk(platform: Platform) -> str:

@@ -3,6 +3,7 @@
 import typer
 
 from service.cli import (
+    archive,
     database,
     decide,
     demo,
@@ -35,6 +36,7 @@ application.command("replay")(replay.replay)
 application.command("erase")(erase.erase)
 application.command("purge")(purge.purge)
 application.command("export")(export.export)
+application.command("archive")(archive.archive)
 application.command("demo")(demo.demo)
 application.command("recover")(recover.recover)
 application.add_typer(log.commands, name="log")

@@ -274,7 +274,7 @@ def test_a_missing_guard_stops_the_start(postgres: SampleDatabase, name: str, ho
     connection = postgres.connect()
     connection.execute(how.format(name, table))
     connection.close()
-    assert name in guard_names()
+    assert (table, name) in guard_names()
     with pytest.raises(UnsafeStoreError, match=f"guard {name}"):
         postgres.open()
     prepare_database(postgres.owner_url, SERVICE, [METADATA])

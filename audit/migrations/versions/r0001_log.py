@@ -59,7 +59,8 @@ def upgrade() -> None:
         sa.Column("last_index", sa.BigInteger(), nullable=False),
         if_not_exists=True,
     )
-    op.create_table("erasing", _place(_deferred("log_entry.leaf_index")), if_not_exists=True)
+    for table in ("erasing", "releasing"):
+        op.create_table(table, _place(_deferred("log_entry.leaf_index")), if_not_exists=True)
     op.create_table(
         "cap_counter",
         *[
