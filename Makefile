@@ -25,6 +25,8 @@ check: setup ## lint, types, layers
 
 test: check ## every check and every test
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends postgresql >/dev/null; }
+	@{ command -v go && ls -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog; } >/dev/null 2>&1 || ! command -v apt-get >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends golang-go golang-golang-x-mod-dev >/dev/null; }
+	@command -v openssl >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends openssl >/dev/null; }
 	@command -v curl >/dev/null || apt-get install -qq -y --no-install-recommends curl >/dev/null
 	$(BIN)/python -m pytest --cov --cov-report=term-missing -n 2 --dist loadgroup -m "not trial"
 

@@ -13,6 +13,8 @@ from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import func, select
+from sqlmodel import col
 
 from audit.checkpoint import VerifierKey, parse_checkpoint, parse_verifier_key, split_note
 from audit.errors import (
@@ -178,6 +180,23 @@ def cosigned_note(reading: Reading, tree_size: int) -> str:
     """
     lines = reading.cosignatures(tree_size)
     return reading.checkpoint_at(tree_size) + "".join(f"{line}\n" for line in lines.values())
+
+
+def cosignatures_between(reading: Reading, least: int, most: int) -> dict[int, list[str]]:
+    """Return the signature lines kept of checkpoints, least <= tree size <= most, by size."""
+    size, witness = col(CosignatureRow.tree_size), col(CosignatureRow.witness)
+    query = select(size, col(CosignatureRow.line)).where(size >= least, size <= most)
+    found: dict[int, list[str]] = {}
+    for tree_size, line in reading.rows(query.order_by(size, witness)):
+        found.setdefault(tree_size, []).append(line)
+    return found
+
+
+def first_cosigned_size(reading: Reading, least: int) -> int | None:
+    """Return the size of the first cosigned checkpoint of at least a size, or None."""
+    size = col(CosignatureRow.tree_size)
+    [row] = reading.rows(select(func.min(size)).where(size >= least))
+    return None if row[0] is None else int(row[0])
 
 
 def newest_cosigned(reading: Reading) -> str:

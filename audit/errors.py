@@ -96,6 +96,15 @@ class CosignatureInvalidError(AuditError):
     )
 
 
+class AnchorInvalidError(AuditError):
+    """A timestamping authority's reply is not a timestamp of this checkpoint."""
+
+    code = "anchor-invalid"
+    default_remedy = (
+        "Check the address in CANDOR_TIMESTAMP_URLS and the authority's CA file beside it."
+    )
+
+
 class IdempotencyConflictError(AuditError):
     """The Idempotency-Key was used before with another body."""
 

@@ -25,6 +25,7 @@ _SAME_ROW: Final = {
     "tree_node": "level = NEW.level AND node_index = NEW.node_index",
     "checkpoint": "tree_size = NEW.tree_size",
     "cosignature": "tree_size = NEW.tree_size AND witness = NEW.witness",
+    "anchor": "tree_size = NEW.tree_size AND authority = NEW.authority",
     "entry_lookup": "leaf_index = NEW.leaf_index",
     "idempotency": "key_hash = NEW.key_hash",
 }

@@ -145,6 +145,10 @@ class Reading:
         self._connection = connection
         self._bodies = bodies
 
+    def rows(self, query: _AnySelect) -> list[_AnyRow]:
+        """Return what a query of a module that knows its own table finds."""
+        return list(self._connection.execute(query))
+
     def tree_size(self) -> int:
         """Return the number of entries."""
         last = self._connection.scalar(select(func.max(col(EntryRow.leaf_index))))

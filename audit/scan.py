@@ -60,6 +60,16 @@ SELECT e.leaf_index, e.leaf, f.body
   LEFT JOIN facts_part f ON f.leaf_index = l.leaf_index
  WHERE l.entry_type = 'purge' ORDER BY e.leaf_index
 """
+_COSIGNATURES: Final = """
+SELECT c.tree_size, c.witness, c.cosigned_at_seconds, c.line, p.note
+  FROM cosignature c LEFT JOIN checkpoint p ON p.tree_size = c.tree_size
+ ORDER BY c.tree_size, c.witness
+"""
+_ANCHORS: Final = """
+SELECT a.tree_size, a.authority, a.stamped_at, a.reply, a.row_sha256, p.note
+  FROM anchor a LEFT JOIN checkpoint p ON p.tree_size = a.tree_size
+ ORDER BY a.tree_size, a.authority
+"""
 _KEY_CHANGES: Final = """
 SELECT e.leaf, e.leaf_index, e.tree_size
   FROM entry_lookup l JOIN log_entry e ON e.leaf_index = l.leaf_index
@@ -159,6 +169,18 @@ def scan_checkpoints(connection: Connection) -> Iterator[tuple[Any, Any]]:
     """Yield tree size and note of every checkpoint, by size."""
     for row in _stream(connection, _CHECKPOINTS):
         yield row[0], row[1]
+
+
+def scan_cosignatures(connection: Connection) -> Iterator[tuple[Any, ...]]:
+    """Yield tree size, witness, time, line and checkpoint (None for none) of every cosignature."""
+    for row in _stream(connection, _COSIGNATURES):
+        yield tuple(row)
+
+
+def scan_anchors(connection: Connection) -> Iterator[tuple[Any, ...]]:
+    """Yield every anchor's columns and its checkpoint (None for none)."""
+    for row in _stream(connection, _ANCHORS):
+        yield tuple(row)
 
 
 def read_nodes(

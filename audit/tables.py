@@ -192,6 +192,26 @@ class CosignatureRow(AuditRow, table=True):
     line: str = Field(sa_column=Column("line", Text, nullable=False))
 
 
+class AnchorRow(AuditRow, table=True):
+    """A timestamping authority's reply over a checkpoint; beside the tree, not in it."""
+
+    __tablename__ = "anchor"
+
+    tree_size: int = Field(
+        sa_column=Column(
+            "tree_size",
+            BigInteger,
+            ForeignKey("checkpoint.tree_size", deferrable=True, initially="DEFERRED"),
+            primary_key=True,
+            autoincrement=False,
+        )
+    )
+    authority: str = Field(sa_column=Column("authority", Text, primary_key=True))
+    stamped_at: datetime = Field(sa_column=Column("stamped_at", UtcDateTime, nullable=False))
+    reply: bytes = Field(sa_column=Column("reply", LargeBinary, nullable=False))
+    row_sha256: bytes = Field(sa_column=Column("row_sha256", LargeBinary, nullable=False))
+
+
 class LookupRow(AuditRow, table=True):
     """What an entry is searched by; every column follows from its header and facts."""
 

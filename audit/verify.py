@@ -49,6 +49,7 @@ from audit.scan import (
 )
 from audit.seal import Sealer
 from audit.store import Store
+from audit.vouched import Vouched, Vouchers, inspect_vouched
 
 _CHUNK_LEAVES: Final = 1024
 _MOST_PROBLEMS: Final = 1000
@@ -90,6 +91,8 @@ class Report:
         How many entries' sealed parts an erasure made unreadable, with an entry that says so.
     purged
         How many entries' parts were removed when their retention had ended, as an entry says.
+    cosignatures, anchors
+        How many stand beside the checkpoints.
     """
 
     ok: bool
@@ -98,6 +101,8 @@ class Report:
     problems: tuple[Problem, ...]
     erased: int = 0
     purged: int = 0
+    cosignatures: int = 0
+    anchors: int = 0
 
 
 @dataclass(slots=True)
@@ -166,6 +171,7 @@ def verify_store(
     vkeys: Sequence[str],
     sealer: Sealer | None,
     on_progress: Callable[[int, int], None] | None = None,
+    vouchers: Vouchers | None = None,
 ) -> Report:
     """Check every value of every table of the log.
 
@@ -181,6 +187,8 @@ def verify_store(
         Opens sealed parts to check them too; None checks only their hashes.
     on_progress
         Called with entries checked and entries in all.
+    vouchers
+        Whose signatures beside the tree can be checked; None for nobody's.
 
     Returns
     -------
@@ -208,6 +216,12 @@ def verify_store(
             _inspect_idempotency(inspection)
             for detail in inspection.counters.differences(connection):
                 inspection.note(None, "counter", detail)
+            # 4. What witnesses and timestamping authorities said of the checkpoints.
+            vouched = Vouched()
+            for doubt in inspect_vouched(connection, vouchers or Vouchers(), vouched):
+                size = doubt.tree_size
+                place = size - 1 if isinstance(size, int) else None
+                inspection.note(place, doubt.code, doubt.detail)
     except StoreUnavailableError as error:
         unreadable = Problem(None, None, "store-unreadable", error.detail)
         return Report(ok=False, tree_size=0, root_hash=bytes(32), problems=(unreadable,))
@@ -219,6 +233,8 @@ def verify_store(
         problems=problems,
         erased=inspection.erased,
         purged=inspection.purged,
+        cosignatures=vouched.cosignatures,
+        anchors=vouched.anchors,
     )
 
 

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from audit.anchor import anchors_between, first_anchored_size
 from audit.canonical import facts_json, parse_json
-from audit.checkpoint import parse_checkpoint
+from audit.cosignature import cosignatures_between, first_cosigned_size
 from audit.errors import PurgeInvalidError, RecordMalformedError
 from audit.merkle import Tree, consistency_ids, edge_ids, inclusion_ids, peaks
 from audit.receipt import format_receipt
@@ -23,6 +24,7 @@ from reports.verifier.statement import OPEN_TYPES
 
 _PAGE: Final = 128
 _CHECKPOINT_PAGE: Final = 256
+_MOST_STAMPS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,9 @@ class Gathered:
 def write_checkpoints(reading: Reading, covered: Covered, spool: Spool) -> int:
     """Write the checkpoints of the range and the newest, each with its proof from the one before.
 
+    Beside them: their cosignatures and timestamps, and the first checkpoint behind the range that
+    has any.
+
     Returns
     -------
     int
@@ -111,10 +116,18 @@ def write_checkpoints(reading: Reading, covered: Covered, spool: Spool) -> int:
         pairs = list(zip([old, *sizes], sizes, strict=False))
         ids = [name for a, b in pairs for name in (*edge_ids(b), *consistency_ids(a, b))]
         nodes = reading.nodes(ids)
+        cosigned = cosignatures_between(reading, sizes[0], sizes[-1])
         for (before, size), (_, note) in zip(pairs, notes, strict=True):
             proof = Tree(size, nodes).consistency_proof(before)
-            line: Json = {"tree_size": size, "note": note, "consistency": [*map(_base64, proof)]}
+            line: dict[str, Json] = {
+                "tree_size": size,
+                "note": note,
+                "consistency": [*map(_base64, proof)],
+            }
+            if size in cosigned:
+                line["cosignatures"] = [*cosigned[size]]
             spool.add_line("checkpoints.jsonl", facts_json(line))
+        _write_stamps(reading, sizes[0], sizes[-1], spool)
         old, count = sizes[-1], count + len(sizes)
     edge = reading.nodes(peaks(covered.begin))
     first: Json = {
@@ -303,9 +316,21 @@ def _checkpoint_pages(reading: Reading, covered: Covered) -> Iterator[list[tuple
     while notes := reading.checkpoints_between(least, covered.end, _CHECKPOINT_PAGE):
         yield notes
         least = notes[-1][0] + 1
-    if covered.head > covered.end:
-        newest = reading.checkpoint_at(covered.head)
-        yield [(parse_checkpoint(newest).tree_size, newest)]
+    # Behind it the newest, and the first that anybody outside vouched for.
+    behind = {covered.head}
+    for find in (first_anchored_size, first_cosigned_size):
+        size = find(reading, covered.end)
+        behind |= set() if size is None else {size}
+    for size in sorted(size for size in behind if covered.end < size <= covered.head):
+        yield [(size, reading.checkpoint_at(size))]
+
+
+def _write_stamps(reading: Reading, least: int, most: int, spool: Spool) -> None:
+    number, last = 0, 0
+    for anchor in anchors_between(reading, least, most, _MOST_STAMPS):
+        number = number + 1 if anchor.tree_size == last else 1
+        last = anchor.tree_size
+        spool.add(f"timestamps/{last}-{number}.tsr", anchor.stamp.reply)
 
 
 def _base64(raw: bytes) -> str:

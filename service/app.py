@@ -18,6 +18,7 @@ from structlog.types import FilteringBoundLogger
 
 from models.errors import FieldFault, PlatformError
 from service.api import (
+    anchors,
     decisions,
     events,
     exports,
@@ -43,6 +44,7 @@ from service.problems import UNAVAILABLE, find_problem, render_problem
 from service.settings import Settings
 from service.usecases.export_jobs import running_exports
 from service.usecases.pull import scheduled_pulls
+from service.usecases.vouching import scheduled_vouching
 from service.web import api_pages
 from service.wiring import open_platform
 
@@ -67,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         with (
             open_platform(settings, metrics=metrics) as platform,
             scheduled_pulls(platform, log),
+            scheduled_vouching(platform, log),
             running_exports(platform, log) as jobs,
         ):
             app.state.platform, app.state.exports = platform, jobs
@@ -85,7 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for module in (
         *(kinds, decisions, orders, events, records, references, subjects, exports),
-        *(log_api, health),
+        *(log_api, anchors, health),
     ):
         app.include_router(module.router)
     if settings.openapi_enabled:

@@ -154,6 +154,44 @@ class ReferenceUnreachableError(ServiceError):
     default_remedy = "Check the address in CANDOR_REFERENCE_SOURCES and that it serves the table."
 
 
+class NotConfiguredError(ServiceError):
+    """No timestamping authority or witness is configured."""
+
+    code = "not-configured"
+    default_remedy = "Name one in CANDOR_TIMESTAMP_URLS or CANDOR_WITNESS_URLS; docs/log.md."
+
+
+class CaFileError(ServiceError):
+    """The CA file of a timestamping authority cannot be read."""
+
+    code = "ca-file-invalid"
+    default_remedy = "Give CANDOR_TIMESTAMP_URLS the path of a PEM file with the CA's certificates."
+
+
+class TimestampUnavailableError(ServiceError):
+    """A timestamping authority gave no answer."""
+
+    code = "timestamp-unavailable"
+    default_remedy = "Check the address in CANDOR_TIMESTAMP_URLS, or wait: it is tried again."
+
+
+class WitnessUnavailableError(ServiceError):
+    """A witness gave no answer that it may give."""
+
+    code = "witness-unavailable"
+    default_remedy = "Check the address in CANDOR_WITNESS_URLS, or wait: it is tried again."
+
+
+class WitnessRefusedError(ServiceError):
+    """A witness does not cosign: it does not know the log, or saw another history of it."""
+
+    code = "witness-refused"
+    default_remedy = (
+        "Register the log's present key with the witness; if it saw another history, run "
+        "`candor verify` and restore the newest copy of the database."
+    )
+
+
 class OutsideRefusedError(ServiceError):
     """A kind may not be published as served by an outside node."""
 

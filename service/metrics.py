@@ -60,6 +60,27 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._vouching = Counter(
+            "candor_vouching",
+            "Timestamps and cosignatures asked for, by whom and result: kept, unchanged or failed.",
+            ["by", "result"],
+            registry=self.registry,
+        )
+        self._anchor_ages = Gauge(
+            "candor_anchor_age_seconds",
+            "Seconds since an authority's newest timestamp of the log, by its own clock.",
+            ["authority"],
+            registry=self.registry,
+        )
+
+    def count_vouching(self, by: str, result: str) -> None:
+        """Count one query to a timestamping authority or one submission to a witness."""
+        self._vouching.labels(by, result).inc()
+
+    def watch_anchor(self, authority: str, age_seconds: Callable[[], float]) -> None:
+        """Report the age of an authority's newest anchor whenever metrics are read."""
+        self._anchor_ages.labels(authority).set_function(age_seconds)
+
     def count_node_call(self, kind: str, result: str) -> None:
         """Count one decision that an outside node was to make."""
         self._node_calls.labels(kind, result).inc()

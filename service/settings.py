@@ -4,13 +4,15 @@ Each field has a default that works and a line in docs/settings.md. Secrets have
 are created as files under `var` at the first start (`service.keyfiles`).
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import orjson
-from pydantic import Field, HttpUrl, SecretStr, field_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from audit.anchor import LARGEST_REPLY_BYTES
 from audit.cosignature import parse_witness_key
 from audit.errors import VerifierKeyInvalidError
 from audit.retention import LEAST_DAYS, Retention
@@ -40,6 +42,16 @@ class Settings(BaseSettings):
         Where the last signed checkpoint is kept outside the database; None for a file in ``var``.
     witnesses
         Verifier keys of those whose cosignatures are kept; in the environment as JSON.
+    witness_urls
+        Name of a witness to the address that checkpoints are submitted to; as JSON.
+    witness_seconds, witness_timeout_seconds, witness_max_bytes
+        How often the newest checkpoint is submitted, how long one submission may take, and how
+        large its answer may be.
+    timestamp_urls
+        Address of a timestamping authority to the file of its CA, or None; as JSON.
+    timestamp_seconds, timestamp_timeout_seconds, timestamp_max_bytes
+        How often the newest checkpoint is stamped, how long one query may take, and how large its
+        answer may be.
     language
         Language of texts when a request does not say.
     max_body_bytes, max_batch_bytes, max_batch_lines
@@ -113,6 +125,14 @@ class Settings(BaseSettings):
     archive_url: str = "{var}/archive"
     checkpoint_file: Path | None = None
     witnesses: Annotated[tuple[str, ...], NoDecode] = ()
+    witness_urls: Annotated[dict[str, HttpUrl], NoDecode] = Field(default_factory=dict)
+    witness_seconds: float = Field(default=300.0, gt=0)
+    witness_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
+    witness_max_bytes: int = Field(default=16 * 1024, ge=1, le=_MIB)
+    timestamp_urls: Annotated[dict[HttpUrl, Path | None], NoDecode] = Field(default_factory=dict)
+    timestamp_seconds: float = Field(default=3_600.0, gt=0)
+    timestamp_timeout_seconds: float = Field(default=30.0, gt=0, le=600)
+    timestamp_max_bytes: int = Field(default=LARGEST_REPLY_BYTES, ge=1, le=LARGEST_REPLY_BYTES)
     language: Literal["zh-CN", "en"] = "zh-CN"
     max_body_bytes: int = Field(default=_MIB, ge=1)
     max_batch_bytes: int = Field(default=32 * _MIB, ge=1)
@@ -154,7 +174,14 @@ class Settings(BaseSettings):
     key_encryption_key: SecretStr | None = None
     lookup_key: SecretStr | None = None
 
-    @field_validator("reference_sources", "retention_days", "witnesses", mode="before")
+    @field_validator(
+        "reference_sources",
+        "retention_days",
+        "witnesses",
+        "witness_urls",
+        "timestamp_urls",
+        mode="before",
+    )
     @classmethod
     def _read_json(cls, value: object) -> object:
         # Read here and not by the library, whose own error names neither setting nor remedy.
@@ -163,12 +190,19 @@ class Settings(BaseSettings):
         except orjson.JSONDecodeError as error:
             raise ValueError("not JSON, as docs/settings.md describes it") from error
 
-    @field_validator("reference_sources")
+    @field_validator("reference_sources", "witness_urls")
     @classmethod
     def _hold_no_secret(cls, sources: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
-        if any(url.username or url.password for url in sources.values()):
-            raise ValueError("an address with a password would stand in logs; use one without")
+        _refuse_secrets(sources.values())
         return sources
+
+    @field_validator("timestamp_urls")
+    @classmethod
+    def _stamp_without_secret(
+        cls, authorities: dict[HttpUrl, Path | None]
+    ) -> dict[HttpUrl, Path | None]:
+        _refuse_secrets(authorities)
+        return authorities
 
     @field_validator("witnesses")
     @classmethod
@@ -192,6 +226,15 @@ class Settings(BaseSettings):
     def retention(self) -> Retention:
         """Return how long the records of each kind are kept."""
         return Retention(self.retention_days)
+
+    @field_validator("witness_urls")
+    @classmethod
+    def _name_witnesses(cls, urls: dict[str, HttpUrl], info: ValidationInfo) -> dict[str, HttpUrl]:
+        known = {parse_witness_key(vkey).name for vkey in info.data.get("witnesses", ())}
+        unknown = sorted(urls.keys() - known)
+        if unknown:
+            raise ValueError(f"CANDOR_WITNESSES names no witness {unknown[0]}")
+        return urls
 
     @property
     def store_url(self) -> str:
@@ -242,3 +285,8 @@ class Settings(BaseSettings):
     def mlflow(self) -> Path:
         """Return the folder of the training registry."""
         return self.var / "mlflow"
+
+
+def _refuse_secrets(urls: Iterable[HttpUrl]) -> None:
+    if any(url.username or url.password for url in urls):
+        raise ValueError("an address with a password would stand in logs; use one without")

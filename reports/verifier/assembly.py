@@ -26,6 +26,7 @@ MODULES: Final = (
     "disclosure",
     "walk",
     "artefacts",
+    "vouching",
     "command",
 )
 _PREFIX: Final = "reports.verifier."

@@ -34,12 +34,13 @@ from reports.verifier.signatures import (
     verify_note,
 )
 from reports.verifier.statement import CountCheck, OrderCheck, Scope, parse_manifest
+from reports.verifier.vouching import WITNESS_KEY, verify_stamps, verify_witnessed
 from reports.verifier.walk import FactsCheck, Observer, ReceiptCheck, TreeCheck, walk
 
 _UNSIGNED = frozenset({MANIFEST, NOTE})
 
 
-def verify_bundle(path: Path, given: list[str]) -> Findings:
+def verify_bundle(path: Path, given: list[str], witnesses: "tuple[str, ...]" = ()) -> Findings:
     """Check a bundle.
 
     Parameters
@@ -48,6 +49,8 @@ def verify_bundle(path: Path, given: list[str]) -> Findings:
         The zip file or its unpacked folder.
     given
         The log's verifier keys, known from elsewhere; empty when none is known.
+    witnesses
+        Verifier keys of witnesses, known from elsewhere.
     """
     findings = Findings()
     container = None
@@ -72,7 +75,8 @@ def verify_bundle(path: Path, given: list[str]) -> Findings:
             if given:
                 findings.count("signer", len(keys))
         if scope is not None and chain is not None:
-            _verify_contents(container, scope, chain, findings)
+            heads = _verify_contents(container, scope, chain, findings)
+            _verify_vouched(container, heads, witnesses, findings)
     finally:
         container.close()
     return findings
@@ -94,6 +98,13 @@ def main(arguments: "list[str] | None" = None) -> int:
         metavar="VKEY",
         help="verifier key of the log, known from elsewhere; may be given several times",
     )
+    parser.add_argument(
+        "--witness",
+        action="append",
+        default=[],
+        metavar="VKEY",
+        help="verifier key of a witness, known from elsewhere; may be given several times",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -101,7 +112,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     path = options.bundle or Path(__file__).resolve().parent
     if not path.exists():
         parser.error(f"there is no {path}")
-    findings = verify_bundle(path, options.key)
+    findings = verify_bundle(path, options.key, tuple(options.witness))
     if options.json:
         print(json.dumps(describe_verdicts(findings), ensure_ascii=False, indent=2))  # noqa: T201 - a command
     else:
@@ -127,7 +138,7 @@ def _verify_manifest(container: Container, content: bytes, keys: list[LogKey]) -
 
 def _verify_contents(
     container: Container, scope: Scope, chain: KeyChain, findings: Findings
-) -> None:
+) -> list[Head]:
     # 3. Every file is the one that the manifest names, and there is no other.
     with findings.step("files"):
         findings.count("files", _verify_files(container, scope))
@@ -169,6 +180,18 @@ def _verify_contents(
                 f"导出时有 {missing} 项已不存在(例如已删除),清单列出了它们",
                 f"{missing} were gone when it was exported (erased, say); the manifest lists them",
             )
+    return heads
+
+
+def _verify_vouched(
+    container: Container, heads: list[Head], witnesses: "tuple[str, ...]", findings: Findings
+) -> None:
+    # 8. What others said of the checkpoints.
+    with findings.step("timestamps"):
+        findings.count("timestamps", verify_stamps(container, heads, findings))
+    with findings.step("cosignatures"):
+        keys = [parse_log_key(text, WITNESS_KEY) for text in witnesses]
+        findings.count("cosignatures", verify_witnessed(container, heads, keys, findings))
 
 
 def _verify_files(container: Container, scope: Scope) -> int:
@@ -203,8 +226,9 @@ def _read_heads(
     sizes = [head.tree_size for head in heads]
     ends = {scope.end, scope.head} | ({scope.begin} if scope.begin else set())
     rising = all(old < new for old, new in pairwise(sizes))
-    outside = [size for size in sizes if not scope.begin <= size <= scope.end]
-    if not rising or not ends.issubset(sizes) or set(outside) - {scope.head}:
+    # Behind the range may stand the first checkpoint that somebody outside vouched for.
+    is_within = all(scope.begin <= size <= scope.head for size in sizes)
+    if not rising or not ends.issubset(sizes) or not is_within:
         findings.fault(
             "checkpoints", "检查点不齐或顺序不对", "checkpoints are missing or out of order"
         )

@@ -16,10 +16,12 @@ MANIFEST, NOTE = "manifest.json", "manifest.note"
 _NAME = re.compile(
     r"manifest\.(json|note)|README\.md|verify\.py|tree\.json"
     r"|(annex|checkpoints|facts|headers|keys|orders|personal|receipts|selection)\.jsonl"
+    r"|timestamps/[1-9][0-9]{0,18}-[1-9][0-9]{0,2}\.tsr"
     r"|(policies|references|kinds)/sha256-[0-9a-f]{64}\.json"
     r"|bundles/sha256-[0-9a-f]{64}/[a-z0-9_]{1,64}\.(json|txt)"
 )
-_MOST_FILES = 20_000
+# Timestamps of several authorities, hour by hour, for years.
+_MOST_FILES = 200_000
 _MOST_BYTES = 64 * 2**30
 _LARGEST_DOCUMENT = 256 * 2**20
 _LONGEST_LINE = 64 * 2**20

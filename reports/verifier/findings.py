@@ -16,6 +16,8 @@ STEPS = {
     "checkpoints": ("检查点签名", "checkpoint signatures"),
     "tree": ("默克尔树", "Merkle tree"),
     "consistency": ("一致性证明", "consistency proofs"),
+    "timestamps": ("时间戳", "timestamps"),
+    "cosignatures": ("见证者共同签名", "cosignatures"),
     "receipts": ("回执", "receipts"),
     "facts": ("事实部分", "facts"),
     "annex": ("区间外条目", "entries outside the range"),

@@ -57,12 +57,12 @@ class Head:
     note_digest: bytes
 
 
-def parse_log_key(text: str) -> LogKey:
-    """Read a verifier key; raises `CheckError` when it is not one."""
+def parse_log_key(text: str, kind: bytes = _ED25519) -> LogKey:
+    """Read a verifier key of a signature type; raises `CheckError` when it is not one."""
     name, _, rest = text.strip().partition("+")
     hash_hex, _, encoded = rest.partition("+")
     key = decode_base64(encoded)
-    is_key = key is not None and len(key) == 33 and key[:1] == _ED25519  # noqa: PLR2004 - type and key
+    is_key = key is not None and len(key) == 33 and key[:1] == kind  # noqa: PLR2004 - type and key
     if key is None or not is_key or not name or any(map(str.isspace, name)):
         raise CheckError("验证密钥格式不对", "the verifier key is malformed")
     key_id = sha256(name.encode() + b"\n" + key).digest()[:4]

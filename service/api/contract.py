@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.anchor_schemas import ANCHOR_DOCUMENTED
 from service.api.chain_schemas import CHAIN_DOCUMENTED
 from service.api.export_schemas import EXPORT_DOCUMENTED
 from service.api.outside_schemas import OUTSIDE_DOCUMENTED
@@ -94,7 +95,7 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     documented: list[type[BaseModel]] = [*DOCUMENTED, *CHAIN_DOCUMENTED]
     documented += [*REFERENCE_DOCUMENTED, *SPLIT_DOCUMENTED, *OUTSIDE_DOCUMENTED]
     documented += SUBJECT_DOCUMENTED
-    documented += EXPORT_DOCUMENTED
+    documented += [*EXPORT_DOCUMENTED, *ANCHOR_DOCUMENTED]
     _, definitions = models_json_schema(
         [(model, "serialization") for model in documented],
         ref_template=_REFERENCES,

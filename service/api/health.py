@@ -16,6 +16,7 @@ from service.api.access import OpenPlatform
 from service.api.contract import answers
 from service.api.replies import json_reply
 from service.errors import NoLiveModelError
+from service.usecases.anchor import describe_anchors
 from service.wiring import Platform
 
 router = APIRouter(tags=["health"])
@@ -47,6 +48,9 @@ def ready(platform: OpenPlatform) -> Response:
         _check("disk", _check_disk, platform),
         _check("partitions", _check_partitions, platform),
     ]
+    if platform.settings.timestamp_urls:
+        # Told, but no reason to be unready: who stamps the log has no part in deciding.
+        checks.append(_check("anchors", describe_anchors, platform))
     fit = all(check["ok"] for check in checks)
     # Without its archive a service cannot show old records, but it can decide.
     listed: list[Json] = [*checks, _check("archive", _check_archive, platform)]
@@ -99,6 +103,8 @@ def _check_partitions(platform: Platform) -> str:
         warnings = inspect_partitions(connection, platform.now())
     remedy = "run `candor database partitions` as the owner"
     return f"warning: {'; '.join(warnings)}; {remedy}" if warnings else "enough lie ahead"
+
+
 def _check_archive(platform: Platform) -> str:
     with platform.store.raw() as connection:
         return f"{platform.archive.verify_reachable(connection)} months"

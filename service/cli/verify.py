@@ -22,6 +22,7 @@ from service.cli.output import (
     working,
 )
 from service.settings import Settings
+from service.usecases.anchor import load_vouchers
 from service.usecases.check_bundle import replay_bundle, run_verifier
 from service.usecases.records import read_object
 from service.wiring import open_platform
@@ -43,6 +44,10 @@ def verify(
     key: Annotated[
         str | None, typer.Option(help="The log's verifier key, or a file that holds it.")
     ] = None,
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(help="A witness's verifier key, for a bundle; may be given several times."),
+    ] = None,
     replay: Annotated[
         bool, typer.Option("--replay", help="Make every decision of the bundle again.")
     ] = False,
@@ -55,7 +60,7 @@ def verify(
     with reported_errors():
         vkey = None if key is None else _read_key(key)
         if bundle is not None:
-            _verify_bundle(bundle, vkey, replay=replay, as_json=as_json)
+            _verify_bundle(bundle, vkey, witness or [], replay=replay, as_json=as_json)
             return
         settings = load_settings(var)
         if receipt is None:
@@ -70,10 +75,12 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def _verify_bundle(bundle: Path, vkey: str | None, *, replay: bool, as_json: bool) -> None:
+def _verify_bundle(
+    bundle: Path, vkey: str | None, witnesses: list[str], *, replay: bool, as_json: bool
+) -> None:
     keys = [] if vkey is None else [vkey]
     with working("checking"):
-        code, printed = run_verifier(bundle, keys, as_json=as_json)
+        code, printed = run_verifier(bundle, keys, witnesses, as_json=as_json)
     result = None
     # What is not as it was issued is not worth replaying.
     if replay and code != FAILED:
@@ -101,6 +108,7 @@ def _verify_store(settings: Settings, vkey: str | None) -> JsonObject:
             [vkey or platform.signer.verifier_key],
             platform.sealer,
             lambda done, total: advance("verify", done / max(total, 1)),
+            load_vouchers(settings),
         )
         result = _describe(report)
         try:
@@ -134,6 +142,8 @@ def _describe(report: Report) -> JsonObject:
         "problems": problems,
         "erased": report.erased,
         "purged": report.purged,
+        "cosignatures": report.cosignatures,
+        "anchors": report.anchors,
     }
 
 

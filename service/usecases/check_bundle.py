@@ -36,7 +36,9 @@ from service.usecases.replay import replay_from
 _MOST_DIFFERENCES = 100
 
 
-def run_verifier(bundle: Path, keys: Sequence[str], *, as_json: bool) -> tuple[int, str]:
+def run_verifier(
+    bundle: Path, keys: Sequence[str], witnesses: Sequence[str], *, as_json: bool
+) -> tuple[int, str]:
     """Run `verify.py` on a bundle.
 
     Parameters
@@ -45,6 +47,8 @@ def run_verifier(bundle: Path, keys: Sequence[str], *, as_json: bool) -> tuple[i
         A zip file or its unpacked folder.
     keys
         Verifier keys known from elsewhere.
+    witnesses
+        Verifier keys of witnesses, known from elsewhere.
     as_json
         Whether it prints JSON instead of text.
 
@@ -54,6 +58,7 @@ def run_verifier(bundle: Path, keys: Sequence[str], *, as_json: bool) -> tuple[i
         Its exit code and what it printed.
     """
     given = [part for key in keys for part in ("--key", key)]
+    given += [part for key in witnesses for part in ("--witness", key)]
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "verify.py"
         script.write_bytes(assemble_verifier())

@@ -18,7 +18,8 @@ from models.errors import PlatformError
 from models.outside import OutsideModel, decide_outside, may_be_sent, request_body
 from models.outside_verdict import NodeCall, OutsideDecision
 from service.answers import JsonObject
-from service.outside import Bounds, ask_node
+from service.exchange import Bounds
+from service.outside import ask_node
 from service.usecases.cases import Counts, Place, identify, read_ids
 from service.usecases.lines import Ask, Line, answer_lines, read_line
 from service.usecases.records import new_id, read_object

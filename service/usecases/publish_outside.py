@@ -17,7 +17,7 @@ from models.outside import UNKNOWN_VERSION, load_outside
 from service.answers import JsonObject
 from service.errors import OutsideRefusedError
 from service.live import SPLIT, Publication
-from service.outside import exchange
+from service.outside import call_node
 from service.usecases.outside import bounds_of
 from service.usecases.publish import publish
 from service.usecases.records import read_object
@@ -124,10 +124,10 @@ def check_node(platform: Platform, kind: Kind) -> list[str]:
     if node is None:
         raise KindFileError(f"the kind {kind.name} has no [node]")
     bounds, path = bounds_of(platform), node.model_path()
-    ready = exchange(node, f"{path}/ready", bounds, platform.clock)
+    ready = call_node(node, f"{path}/ready", bounds, platform.clock)
     if ready.failure is not None:
         return [f"{path}/ready: {ready.failure.code}: {ready.failure.detail}"]
-    told = exchange(node, path, bounds, platform.clock)
+    told = call_node(node, path, bounds, platform.clock)
     if told.failure is not None or told.content is None:
         return [f"{path}: {told.failure.detail if told.failure else 'no answer'}"]
     try:

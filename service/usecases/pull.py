@@ -1,6 +1,5 @@
 """Pulling reference tables from their sources: once by command, again and again by the service."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -13,6 +12,7 @@ from service.errors import ReferenceNotFoundError, ReferenceRefusedError
 from service.fetch import fetch
 from service.logs import describe_exception
 from service.reference_versions import Origin
+from service.schedule import Repeated, end_all
 from service.usecases.references import Loading, load_version
 from service.wiring import Platform
 
@@ -84,7 +84,7 @@ class Puller:
 
 
 class Schedule:
-    """A thread that pulls every source at its start and then again and again.
+    """Pulls every source at its start and then again and again, in a thread of its own.
 
     Parameters
     ----------
@@ -98,24 +98,23 @@ class Schedule:
         self._platform = platform
         self._log = log
         self._puller = Puller(platform, _ACTOR)
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reference-pull", daemon=True)
+        every = platform.settings.reference_pull_seconds
+        self._repeated = Repeated("reference-pull", self._pull_all, every)
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        self._repeated.start()
 
     def close(self) -> None:
         """End; a pull that hangs is left behind and records nothing any more."""
-        self._ends.set()
-        self._thread.join(self._platform.settings.shutdown_grace_seconds)
+        end_all([self._repeated], self._platform.settings.shutdown_grace_seconds)
 
-    def _run(self) -> None:
-        while not self._ends.is_set():
-            for name in self._puller.names():
-                if not self._ends.is_set():
-                    self._platform.metrics.count_pull(name, self._pull(name))
-            self._ends.wait(self._platform.settings.reference_pull_seconds)
+    def _pull_all(self) -> bool:
+        for name in self._puller.names():
+            if not self._repeated.is_ending():
+                self._platform.metrics.count_pull(name, self._pull(name))
+        # One source that fails is no reason to ask the others sooner.
+        return True
 
     def _pull(self, name: str) -> str:
         try:

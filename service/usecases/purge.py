@@ -26,7 +26,8 @@ def purge_records(platform: Platform, *, actor: str, is_trial: bool) -> JsonObje
     -------
     JsonObject
         Number of records of each type and of decisions of each kind, how many decisions a legal
-        hold keeps, how many are not in the database, keys destroyed, partitions dropped, and the ids of the entries.
+        hold keeps, how many are not in the database, keys destroyed, partitions dropped, and the
+        ids of the entries.
 
     Raises
     ------

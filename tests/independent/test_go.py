@@ -31,6 +31,8 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "GOPATH": str(GOPATH),
         "GO111MODULE": "off",
         "GOFLAGS": "",
+        # A C compiler is not among what is installed for this.
+        "CGO_ENABLED": "0",
         "GOCACHE": str(folder / "cache"),
     }
     build = [go, "build", "-o", str(program), str(SOURCE)]

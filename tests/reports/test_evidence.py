@@ -55,7 +55,9 @@ def test_a_bundle_passes_alone_in_an_empty_directory(
     elsewhere.mkdir()
     code, printed = run_alone(elsewhere, "--key", key, "--json", str(path))
     steps = {step["step"]: step["checked"] for step in orjson.loads(printed)["steps"]}
-    assert (code, all(steps[name] for name in steps)) == (0, True), steps
+    # Nobody outside vouched for this log; tests/reports/test_evidence_vouched.py has one.
+    vouched = (steps.pop("timestamps"), steps.pop("cosignatures"))
+    assert (code, vouched, all(steps.values())) == (0, (0, 0), True), steps
     assert run_alone(elsewhere, "nothing.zip")[0] == 2
 
 

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from models.node import Node
-from service.outside import Bounds, ask_node, exchange
+from service.exchange import Bounds
+from service.outside import ask_node, bounds_within, call_node
 from tests.oip_server import OipServer, running_node
 from tests.outside import outside_model
 
@@ -57,7 +58,7 @@ def raw_server(*chunks: bytes) -> Iterator[str]:
 
 
 def get(url: str, bounds: Bounds = BOUNDS) -> tuple[bytes | None, str | None]:
-    reply = exchange(declared(url), "/v2", bounds, time.monotonic)
+    reply = call_node(declared(url), "/v2", bounds, time.monotonic)
     return reply.content, None if reply.failure is None else reply.failure.code
 
 
@@ -97,14 +98,15 @@ def test_an_answer_may_be_as_large_as_allowed_and_no_larger(node: OipServer) -> 
 def test_the_tighter_bound_counts() -> None:
     tight = outside_model(timeout_ms=100, max_response_bytes=10).node
     loose = outside_model(timeout_ms=9_000, max_response_bytes=10**9).node
-    assert BOUNDS.within(tight) == Bounds(0.1, 10)
-    assert BOUNDS.within(loose) == BOUNDS.within(declared("http://n")) == BOUNDS
+    assert bounds_within(BOUNDS, tight) == Bounds(0.1, 10)
+    assert bounds_within(BOUNDS, loose) == BOUNDS
+    assert bounds_within(BOUNDS, declared("http://n")) == BOUNDS
 
 
 def test_a_deadline_that_has_passed_asks_nobody(node: OipServer) -> None:
     """Before each wait the deadline is looked at, so a clock that jumps ends the exchange."""
     moments = iter([0.0, *[100.0] * 20])
-    reply = exchange(declared(node.url), "/v2", BOUNDS, lambda: next(moments))
+    reply = call_node(declared(node.url), "/v2", BOUNDS, lambda: next(moments))
     assert reply.failure is not None
     assert reply.failure.code == "timed-out"
     assert node.paths == []

@@ -54,6 +54,22 @@ def upgrade() -> None:
         if_not_exists=True,
     )
     op.create_table(
+        "anchor",
+        sa.Column(
+            "tree_size",
+            sa.BigInteger(),
+            _deferred("checkpoint.tree_size"),
+            primary_key=True,
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("authority", sa.Text(), primary_key=True, nullable=False),
+        sa.Column("stamped_at", sa.String(27), nullable=False),
+        sa.Column("reply", sa.LargeBinary(), nullable=False),
+        sa.Column("row_sha256", sa.LargeBinary(), nullable=False),
+        if_not_exists=True,
+    )
+    op.create_table(
         "purging",
         _place(name="first_index"),
         sa.Column("last_index", sa.BigInteger(), nullable=False),
