@@ -3,57 +3,24 @@
 A decision is made in stages, and the record holds what went into each and what came out. So each
 stage is done again now with exactly what the record says went in, all others being as recorded.
 A stage that gives what it gave then is no cause, whatever happened before it; one that does not
-is. Which factor of the stage it is, digests and versions tell: the record pins them all. A factor
-is named alone only when nothing else differs; a difference that no recorded factor can explain
-(an altered record, a fault of the machine) is not explained away.
+is. Which factor of the stage it is, digests and versions tell: the record pins them all. Named are
+all factors of the stage that are others, so one is named alone when nothing else of its stage is
+another. What no recorded factor explains (a fault of the machine) is not explained away.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Final
 
-from audit.facts import RecordedDecision, snapshot_json, surroundings_json, verdict_json
-from models.caps import CapKey
+from audit.causes import Cause, Factor, of_runtime, others
+from audit.facts import RecordedDecision, verdict_json
+from audit.order_divergence import find_order_causes
+from models.calibration import logistic
 from models.case import Case
-from models.conclude import describe_conflict, outcome_codes, outcome_labels
-from models.decide import LoadedModel, encode
-from models.domain import Attributions, CapStanding, Runtime, Side, Verdict
-from models.policy import Level, PolicyInputs
+from models.conclude import Calibrated, conclude_from
+from models.decide import LoadedModel, explain
+from models.domain import ModelRef, Runtime
 
-UNEXPLAINED: Final = "unexplained"
-
-
-class Factor(StrEnum):
-    """What a decision depends on."""
-
-    MODEL = "model"
-    CALIBRATION = "calibration"
-    FEATURE_CODE = "feature code"
-    POLICY = "policy"
-    REFERENCE = "reference version"
-    LIBRARY = "library"
-    CPU = "CPU"
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """A factor that gives something else than it gave then.
-
-    Parameters
-    ----------
-    factor
-        Which one.
-    detail
-        What was recorded and what replays, as far as versions or digests tell.
-    """
-
-    factor: Factor
-    detail: str
-
-    def __str__(self) -> str:
-        """Return factor and detail in one line."""
-        return f"{self.factor}: {self.detail}"
+SCORING: Final = ("explainer", "lightgbm", "numpy")
 
 
 def find_causes(
@@ -76,143 +43,53 @@ def find_causes(
     tuple of Cause
         One cause explains the difference alone; several, together; none, not at all.
     """
-    return tuple(_causes(decision, present, case))
+    return tuple(dict.fromkeys(_causes(decision, present, case)))
 
 
 def _causes(decision: RecordedDecision, present: LoadedModel, case: Case | None) -> Iterator[Cause]:
+    verdict, margin = decision.verdict, decision.verdict.attributions.margin
     # 1. The order is seen otherwise.
     if case is not None:
-        yield from _of_features(decision, present, case)
-        yield from _of_references(decision, present, case)
+        yield from find_order_causes(decision, present, present.model_ref.bundle, case)
     # 2. The recorded snapshot is scored otherwise.
-    if _score(present, decision) != decision.verdict.attributions:
-        yield from _of_score(decision, present)
+    if explain(present, [decision.snapshot]) != [verdict.attributions]:
+        yield from of_score(decision.model, decision.runtime, present)
     # 3. The recorded margin is calibrated otherwise.
-    verdict = decision.verdict
-    margin = verdict.attributions.margin
     calibrated = (present.calibration.probability(margin), present.calibration.interval(margin))
-    recorded, replays = decision.model.bundle, present.model_ref.bundle
-    is_other = calibrated != (verdict.probability, tuple(verdict.interval))
-    if is_other and recorded != replays:
-        yield _other(Factor.CALIBRATION, "bundle", recorded, replays)
-    # 4. The recorded snapshot and probability are judged otherwise.
-    if verdict_json(_judge(decision, present)) != verdict_json(verdict):
-        yield from _of_policy(decision, present)
+    if calibrated != (verdict.probability, tuple(verdict.interval)):
+        yield from of_calibration(decision.model, decision.runtime, present)
+    if logistic(margin) != verdict.raw_probability:
+        yield from of_runtime(decision.runtime, present.runtime)
+    # 4. The recorded snapshot, attributions and probability are judged otherwise.
+    yield from _of_judgement(decision, present)
 
 
-def _of_features(decision: RecordedDecision, present: LoadedModel, case: Case) -> Iterator[Cause]:
-    said = {name for lookup in present.kind.lookups for name in lookup.names()}
-    then, now = (
-        snapshot_json(replace(one, context={n: v for n, v in one.context.items() if n not in said}))
-        for one in (decision.snapshot, case.snapshot)
+def of_score(then: ModelRef, ran: Runtime, present: LoadedModel) -> tuple[Cause, ...]:
+    """Return what gives other margins or attributions for the same snapshot."""
+    model = others(Factor.MODEL, "bundle", then.bundle, present.model_ref.bundle)
+    return model or of_runtime(ran, present.runtime, SCORING, by_cpu=True)
+
+
+def of_calibration(then: ModelRef, ran: Runtime, present: LoadedModel) -> tuple[Cause, ...]:
+    """Return what gives another probability for the same margin."""
+    tables = others(Factor.CALIBRATION, "bundle", then.bundle, present.model_ref.bundle)
+    return tables or of_runtime(ran, present.runtime)
+
+
+def _of_judgement(decision: RecordedDecision, present: LoadedModel) -> tuple[Cause, ...]:
+    verdict, then = decision.verdict, decision.model
+    calibrated = Calibrated(verdict.raw_probability, verdict.probability, verdict.interval)
+    judged = conclude_from(
+        present, decision.snapshot, verdict.attributions, decision.surroundings, calibrated
     )
-    if then == now:
-        return
-    recorded, replays = decision.runtime.feature_code, present.runtime.feature_code
-    if recorded != replays:
-        yield _other(Factor.FEATURE_CODE, "feature_code", recorded, replays)
-    elif decision.model.bundle != present.model_ref.bundle:
-        # The kind, which says what a feature is made of, is in the bundle.
-        yield _other(Factor.MODEL, "bundle", decision.model.bundle, present.model_ref.bundle)
-
-
-def _of_references(decision: RecordedDecision, present: LoadedModel, case: Case) -> Iterator[Cause]:
-    names = {name for lookup in present.kind.lookups for name in lookup.names()}
-    then = {name: decision.snapshot.context.get(name) for name in names}
-    now = {name: case.snapshot.context.get(name) for name in names}
-    stale = surroundings_json(replace(case.surroundings, references=())) == surroundings_json(
-        replace(decision.surroundings, references=())
-    )
-    if then == now and stale:
-        return
-    recorded = {one.name: one.digest for one in decision.surroundings.references}
-    replays = {one.name: one.digest for one in case.surroundings.references}
-    others = [
-        n for n in sorted(recorded.keys() | replays.keys()) if recorded.get(n) != replays.get(n)
-    ]
-    if not others and decision.runtime.rapidfuzz != present.runtime.rapidfuzz:
-        yield _library("rapidfuzz", decision.runtime, present.runtime)
-        return
-    detail = "; ".join(
-        f"{name}: {recorded.get(name)} was recorded, {replays.get(name)} replays" for name in others
-    )
-    yield Cause(Factor.REFERENCE, detail or "the tables say otherwise")
-
-
-def _of_score(decision: RecordedDecision, present: LoadedModel) -> Iterator[Cause]:
-    recorded, replays = decision.model.bundle, present.model_ref.bundle
-    if recorded != replays:
-        yield _other(Factor.MODEL, "bundle", recorded, replays)
-        return
-    # The same model and the same numbers in: what computes is another.
-    then, now = decision.runtime, present.runtime
-    for name in ("explainer", "lightgbm", "numpy"):
-        if getattr(then, name) != getattr(now, name):
-            yield _library(name, then, now)
-            break
-    if then.machine != now.machine:
-        yield _other(Factor.CPU, "machine", then.machine, now.machine)
-
-
-def _of_policy(decision: RecordedDecision, present: LoadedModel) -> Iterator[Cause]:
-    recorded, replays = decision.policy.digest, present.policy_ref.digest
-    if recorded == replays and decision.runtime.zen_engine != present.runtime.zen_engine:
-        yield _library("zen_engine", decision.runtime, present.runtime)
-    elif recorded != replays:
-        yield _other(Factor.POLICY, "policy", recorded, replays)
-
-
-def _score(present: LoadedModel, decision: RecordedDecision) -> Attributions:
-    scores = present.scorer.score(encode(present, [decision.snapshot]), 1)
-    names = present.extractor.feature_names
-    return Attributions(
-        base_value=float(scores.base_values[0]) + 0.0,
-        margin=float(scores.margins[0]) + 0.0,
-        link="logit",
-        values={
-            name: value + 0.0
-            for name, value in zip(names, scores.contributions[0].tolist(), strict=True)
-        },
-    )
-
-
-def _judge(decision: RecordedDecision, present: LoadedModel) -> Verdict:
-    verdict, around = decision.verdict, decision.surroundings
-    labels = outcome_labels(present, verdict.attributions.margin, around)
-    result = present.policy.apply(
-        PolicyInputs(
-            probability=verdict.probability,
-            interval=verdict.interval,
-            values={**decision.snapshot.context, **decision.snapshot.features},
-            outcome_set=labels,
-            placed_at=around.placed_at,
-            counts={CapKey(c.cap, c.day, c.tier): c.count for c in around.counts},
-            stale=around.stale,
-        )
-    )
-    codes = outcome_codes(present.kind)
-    side = Side.FAVOURABLE if result.level is Level.FAVOURABLE else Side.ADVERSE
-    values = verdict.attributions.values
-    reasons, counter_reasons = present.catalogue.both_sides(decision.snapshot, values, side)
-    return replace(
-        verdict,
-        outcome=codes[result.level],
-        automated=result.level is not Level.REVIEW,
-        rules=result.hits,
-        reasons=reasons,
-        counter_reasons=counter_reasons,
-        thresholds=(result.review_at, result.adverse_at),
-        conflict=describe_conflict(result, codes),
-        caps=tuple(
-            CapStanding(use.key.cap, use.key.day, use.key.tier, use.used, use.limit)
-            for use in result.cap_uses
-        ),
-    )
-
-
-def _library(name: str, then: Runtime, now: Runtime) -> Cause:
-    return _other(Factor.LIBRARY, name, getattr(then, name), getattr(now, name))
-
-
-def _other(factor: Factor, name: str, recorded: str, replays: str) -> Cause:
-    return Cause(factor, f"{name}: {recorded} was recorded, {replays} replays")
+    if verdict_json(judged) == verdict_json(verdict):
+        return ()
+    policy = others(Factor.POLICY, "policy", decision.policy.digest, present.policy_ref.digest)
+    if policy:
+        return policy
+    # What is left of the bundle: the conformal table behind the set of outcomes, and the kind's
+    # own words.
+    is_set = judged.outcome_set != verdict.outcome_set
+    factor = Factor.CALIBRATION if is_set else Factor.MODEL
+    bundle = others(factor, "bundle", then.bundle, present.model_ref.bundle)
+    return bundle or of_runtime(decision.runtime, present.runtime, ("zen_engine",))

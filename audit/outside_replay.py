@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Final
 
+from audit.causes import Cause
 from audit.errors import RecordNotFoundError
+from audit.outside_divergence import find_outside_causes
 from audit.outside_facts import RecordedOutside, outside_verdict_json, parse_outside
 from audit.replay import (
     Difference,
@@ -18,12 +20,12 @@ from audit.replay import (
     as_stored,
     case_again,
     compare,
-    find_cause,
+    compare_versions,
+    name_causes,
     seen_json,
 )
 from audit.store import Record
 from models.domain import ModelRef, PolicyRef
-from models.lookup import Lookups
 from models.outside import OutsideModel, conclude_outside, request_body
 
 NODE_NOT_ASKED_AGAIN: Final = "node not asked again: its recorded answer was read again"
@@ -65,15 +67,27 @@ def replay_outside(
     differences = [*compare("", recorded, replayed), *_compare_request(model, decision)]
     # 3. Begin at the order, where it is still readable.
     order = open_order(record) if open_order else None
+    case = None
     if order is not None:
         lookups = None
         if load_lookups is not None:
             lookups = load_lookups(model.kind, decision.surroundings.references)
-        differences += _compare_from_order(model, order, decision, lookups)
+        case = case_again(model, order, decision.snapshot, decision.surroundings, lookups)
+        differences += compare("", as_stored(seen_json(decision)), as_stored(seen_json(case)))
+    differences += compare_versions(
+        decision.model, decision.policy, model.digest, model.policy_ref.digest
+    )
     # 4. Name the cause.
-    cause = find_cause(decision.runtime, model.runtime) if differences else None
+    causes: tuple[Cause, ...] = ()
+    if differences:
+        causes = name_causes(
+            record,
+            decision.runtime,
+            model.runtime,
+            lambda: find_outside_causes(decision, model, case),
+        )
     return Replay(
-        not differences, tuple(differences), cause, recorded, replayed, NODE_NOT_ASKED_AGAIN
+        not differences, tuple(differences), causes, recorded, replayed, NODE_NOT_ASKED_AGAIN
     )
 
 
@@ -85,10 +99,3 @@ def _compare_request(model: OutsideModel, decision: RecordedOutside) -> Iterator
     if call is not None and call.body is not None:
         received = sha256(call.body.encode()).hexdigest()
         yield from compare("/call/body_sha256", call.body_sha256, received)
-
-
-def _compare_from_order(
-    model: OutsideModel, order: bytes, decision: RecordedOutside, lookups: Lookups | None
-) -> Iterator[Difference]:
-    case = case_again(model, order, decision.snapshot, decision.surroundings, lookups)
-    return compare("", as_stored(seen_json(decision)), as_stored(seen_json(case)))

@@ -7,10 +7,12 @@ models and opening seals are the caller's.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, TypeAlias
+from hashlib import sha256
+from typing import Protocol, TypeAlias
 
 from audit.canonical import facts_json, parse_json
-from audit.divergence import UNEXPLAINED, find_causes
+from audit.causes import Cause, Factor, join_causes, others, suspects
+from audit.divergence import find_causes
 from audit.errors import RecordNotFoundError
 from audit.facts import (
     RecordedDecision,
@@ -24,24 +26,12 @@ from audit.store import Record
 from models.case import Case, CaseReader
 from models.counterfactual import find_counterfactuals
 from models.decide import LoadedModel, build_case, decide_snapshot
-from models.domain import Json, ModelRef, PolicyRef, Runtime, Snapshot
+from models.domain import Json, ModelRef, PolicyRef, Runtime, Snapshot, Text
 from models.kind import Kind
 from models.lookup import Lookups
 from models.surroundings import ReferenceRef, Surroundings
 
 LoadLookups: TypeAlias = Callable[[Kind, tuple[ReferenceRef, ...]], Lookups | None]
-# Named first: what most directly makes the numbers.
-_CAUSES: Final = (
-    "explainer",
-    "feature_code",
-    "lightgbm",
-    "numpy",
-    "zen_engine",
-    "rapidfuzz",
-    "python",
-    "machine",
-    "candor",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +61,27 @@ class Replay:
         True when every value is the same to the last bit.
     differences
         Where it is not.
-    cause
-        None on a match; else the factors that differ by themselves (`audit.divergence`: "library:
-        lightgbm: 4.6.0 was recorded, 4.7.0 replays"), one if it explains all; else the first part
-        of the runtime that is another, or "unexplained".
+    causes
+        Empty on a match, and where nothing explains the differences; else the factors that differ
+        by themselves (`audit.divergence`), one if it explains all.
     recorded, replayed
-        Verdicts as JSON values, as the facts part holds them.
+        Verdicts as JSON values, as the facts part holds them; `replayed` is empty where what it
+        needs was altered.
     note
         What was not done again; None when everything was.
     """
 
     match: bool
     differences: tuple[Difference, ...]
-    cause: str | None
+    causes: tuple[Cause, ...]
     recorded: dict[str, Json]
     replayed: dict[str, Json]
     note: str | None = None
+
+    @property
+    def cause(self) -> Text | None:
+        """The causes in words; None on a match."""
+        return None if self.match else join_causes(self.causes)
 
 
 class Seen(Protocol):
@@ -152,12 +147,59 @@ def replay(
             lookups = load_lookups(model.kind, decision.surroundings.references)
         case = case_again(model, order, decision.snapshot, decision.surroundings, lookups)
         differences += _compare_from_order(model, order, decision, case)
-    # 4. Name the cause: the factors that differ by themselves, else the first of the runtime.
-    cause = None
+    differences += compare_versions(
+        decision.model, decision.policy, model.model_ref.bundle, model.policy_ref.digest
+    )
+    # 4. Name the cause.
+    causes: tuple[Cause, ...] = ()
     if differences:
-        cause = "; ".join(map(str, find_causes(decision, model, case)))
-        cause = cause or find_cause(decision.runtime, model.runtime)
-    return Replay(not differences, tuple(differences), cause, recorded, replayed)
+        causes = name_causes(
+            record, decision.runtime, model.runtime, lambda: find_causes(decision, model, case)
+        )
+    return Replay(not differences, tuple(differences), causes, recorded, replayed)
+
+
+def name_causes(
+    record: Record, then: Runtime, now: Runtime, find: Callable[[], tuple[Cause, ...]]
+) -> tuple[Cause, ...]:
+    """Return the causes of a replay that differs.
+
+    Parameters
+    ----------
+    find
+        Returns the factors that differ by themselves.
+
+    Returns
+    -------
+    tuple of Cause
+        The record alone when its facts part is not the one that its header holds: nothing can be
+        told from it. Else what `find` returns, else what of the runtime is another.
+    """
+    return altered_facts(record) or find() or suspects(then, now)
+
+
+def altered_facts(record: Record) -> tuple[Cause, ...]:
+    """Return the record as a cause, if its facts part is not the one that its header holds."""
+    header = parse_json(record.leaf)
+    logged = header.get("facts_sha256") if isinstance(header, dict) else None
+    found = sha256(record.facts or b"").hexdigest()
+    return others(Factor.RECORD, "facts", str(logged), found)
+
+
+def compare_versions(
+    model: ModelRef, policy: PolicyRef, bundle: str, digest: str
+) -> Iterator[Difference]:
+    """Yield where other artefacts replay than were recorded, whatever they say.
+
+    Parameters
+    ----------
+    model, policy
+        Those recorded.
+    bundle, digest
+        The model's and the policy's that replay.
+    """
+    yield from compare("/model/bundle", model.bundle, bundle)
+    yield from compare("/policy/digest", policy.digest, digest)
 
 
 def replay_with(
@@ -193,11 +235,15 @@ def replay_with(
     recorded = as_stored({**verdict_json(decision.verdict), **seen_json(decision)})
     replayed = as_stored({**verdict_json(verdict), **seen_json(case)})
     differences = tuple(compare("", recorded, replayed))
-    cause = None
+    causes: tuple[Cause, ...] = ()
     if differences:
-        cause = _other_tables(decision.surroundings.references, case.surroundings.references)
-        cause = cause or find_cause(decision.runtime, model.runtime)
-    return Replay(not differences, differences, cause, recorded, replayed)
+        causes = name_causes(
+            record,
+            decision.runtime,
+            model.runtime,
+            lambda: _other_tables(decision.surroundings.references, case.surroundings.references),
+        )
+    return Replay(not differences, differences, causes, recorded, replayed)
 
 
 def case_again(
@@ -247,14 +293,14 @@ def seen_json(seen: Seen) -> dict[str, Json]:
     return {**snapshot_json(seen.snapshot), "surroundings": said}
 
 
-def _other_tables(then: tuple[ReferenceRef, ...], now: tuple[ReferenceRef, ...]) -> str | None:
+def _other_tables(
+    then: tuple[ReferenceRef, ...], now: tuple[ReferenceRef, ...]
+) -> tuple[Cause, ...]:
     recorded = {one.name: one.digest for one in then}
-    others = [
-        f"reference {one.name}: {recorded.get(one.name)} was recorded, {one.digest} replays"
-        for one in now
-        if recorded.get(one.name) != one.digest
-    ]
-    return "; ".join(others) or None
+    found: list[Cause] = []
+    for one in now:
+        found += others(Factor.REFERENCE, one.name, recorded.get(one.name), one.digest)
+    return tuple(found)
 
 
 def as_stored(value: dict[str, Json]) -> dict[str, Json]:
@@ -262,15 +308,6 @@ def as_stored(value: dict[str, Json]) -> dict[str, Json]:
     # Through the bytes, so that both sides are exactly what a record can hold.
     stored = parse_json(facts_json(value))
     return stored if isinstance(stored, dict) else {}
-
-
-def find_cause(recorded: Runtime, present: Runtime) -> str:
-    """Return the first part of the runtime that is another, or `UNEXPLAINED`."""
-    for name in _CAUSES:
-        then, now = getattr(recorded, name), getattr(present, name)
-        if then != now:
-            return f"{name}: {then} was recorded, {now} replays"
-    return UNEXPLAINED
 
 
 def compare(path: str, recorded: Json, replayed: Json) -> Iterator[Difference]:

@@ -8,8 +8,17 @@ constraints and costs instead.
 
 from collections.abc import Callable
 
+from audit.causes import Cause
 from audit.errors import RecordNotFoundError
-from audit.replay import Difference, Replay, as_stored, compare, find_cause
+from audit.replay import (
+    Difference,
+    Replay,
+    as_stored,
+    compare,
+    compare_versions,
+    name_causes,
+)
+from audit.split_divergence import find_split_causes
 from audit.split_facts import RecordedSplit, conclusion_json, parse_split
 from audit.store import Record
 from models.decide import LoadedModel
@@ -57,11 +66,22 @@ def replay_split(
     replayed, differences = _decide_again(model, policy, split)
     # 3. Begin at the order, where it is still readable.
     order = open_order(record) if open_order else None
-    if order is not None:
-        differences += _compare_problem(model, order, split)
+    read = split.problem_json if order is None else _read_again(model, order)
+    differences += compare("/problem", split.problem_json, read)
+    named = split.versions
+    differences += compare_versions(
+        named.model, named.policy, model.model_ref.bundle, model.policy_ref.digest
+    )
     # 4. Name the cause.
-    cause = find_cause(split.versions.runtime, model.runtime) if differences else None
-    return Replay(not differences, tuple(differences), cause, split.conclusion, replayed)
+    causes: tuple[Cause, ...] = ()
+    if differences:
+        causes = name_causes(
+            record,
+            named.runtime,
+            model.runtime,
+            lambda: find_split_causes(split, model, policy, read),
+        )
+    return Replay(not differences, tuple(differences), causes, split.conclusion, replayed)
 
 
 def _decide_again(
@@ -86,7 +106,6 @@ def _check_again(model: LoadedModel, policy: SplitPolicy, split: RecordedSplit) 
     return found
 
 
-def _compare_problem(model: LoadedModel, order: bytes, split: RecordedSplit) -> list[Difference]:
+def _read_again(model: LoadedModel, order: bytes) -> Json:
     problem = read_problem(model.schema.parse(order).values)
-    read = as_stored({"problem": problem_facts(problem)})
-    return [*compare("", {"problem": split.problem_json}, read)]
+    return as_stored({"problem": problem_facts(problem)})["problem"]

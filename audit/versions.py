@@ -1,13 +1,14 @@
 """What made a decision: written to and read from the facts of any form."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
 from audit.errors import RecordMalformedError
 from models.domain import Json, ModelRef, PolicyRef, Runtime
+from models.surroundings import ReferenceRef
 
 
 class Made(Protocol):
@@ -35,12 +36,20 @@ class Made(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Which versions of reference tables were asked; none in a form that asks none."""
+
+    references: tuple[ReferenceRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Versions:
     """What every decision's facts part names, whatever its form."""
 
     kind: str
     model: ModelRef
     policy: PolicyRef
+    surroundings: Asked = field(default_factory=Asked)
 
 
 _VERSIONS: Final = TypeAdapter(Versions)

@@ -25,6 +25,7 @@ from models.kind import Kind, parse_kind
 from models.policy_document import Policy
 
 _FORMAT = 1
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def build_bundle(
         libraries=dict(libraries),
         conformal=conformal,
     )
-    return replace(bundle, digest=content_digest(_files(bundle)["manifest.json"]))
+    return replace(bundle, digest=content_digest(_files(bundle)[_MANIFEST]))
 
 
 def save_bundle(root: Path, bundle: Bundle) -> Path:
@@ -135,7 +136,7 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         When a file is missing, altered, or not what a bundle holds.
     """
     folder = root / digest.replace(":", "-")
-    manifest_bytes = _read(folder / "manifest.json")
+    manifest_bytes = _read(folder / _MANIFEST)
     if content_digest(manifest_bytes) != digest:
         raise BundleCorruptError(f"the manifest in {folder.name} is not the one named {digest}")
     try:
@@ -160,6 +161,36 @@ def load_bundle(root: Path, digest: str) -> Bundle:
         )
     except (KeyError, TypeError, AttributeError, ValueError, KindFileError) as error:
         raise BundleCorruptError(f"{folder.name} is not a bundle: {error}") from error
+
+
+def find_altered(root: Path, digest: str) -> dict[str, tuple[str, str | None]]:
+    """Return the files of a bundle that are not those that its digest names.
+
+    Parameters
+    ----------
+    digest
+        Of the bundle.
+
+    Returns
+    -------
+    dict
+        File name to the digest that it should have and the one that it has, None where it is
+        missing; empty when the bundle is whole, or not there at all.
+
+    Raises
+    ------
+    BundleCorruptError
+        When a file that is there cannot be read.
+    """
+    folder = root / digest.replace(":", "-")
+    if not folder.is_dir():
+        return {}
+    found = _found(folder / _MANIFEST)
+    if found != digest:
+        return {_MANIFEST: (digest, found)}
+    files: dict[str, str] = orjson.loads(_read(folder / _MANIFEST))["files"]
+    said = {name: (expected, _found(folder / name)) for name, expected in files.items()}
+    return {name: pair for name, pair in said.items() if pair[0] != pair[1]}
 
 
 def save_policy(root: Path, policy: Policy) -> PolicyRef:
@@ -197,11 +228,15 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
         "kind": bundle.kind.name,
         "libraries": dict(bundle.libraries),
     }
-    return {**contents, "manifest.json": _json(manifest)}
+    return {**contents, _MANIFEST: _json(manifest)}
 
 
 def _json(value: Json) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+
+
+def _found(path: Path) -> str | None:
+    return content_digest(_read(path)) if path.is_file() else None
 
 
 def _read(path: Path) -> bytes:

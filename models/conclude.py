@@ -3,6 +3,8 @@
 Calibrate, apply the policy with its promise, write the reasons, refuse what does not add up.
 """
 
+from dataclasses import dataclass
+
 from models.calibration import logistic
 from models.caps import CapKey
 from models.domain import (
@@ -33,22 +35,58 @@ def conclude(
         When it does not add up.
     """
     # 1. Calibrate.
-    probability = model.calibration.probability(attributions.margin)
-    interval = model.calibration.interval(attributions.margin)
-    # 2. Apply the policy.
-    result = apply_policy(model, snapshot, attributions.margin, surroundings)
+    calibrated = calibrate(model, attributions.margin)
+    # 2. Apply the policy and say why.
+    verdict = conclude_from(model, snapshot, attributions, surroundings, calibrated)
+    # 3. Refuse what does not add up.
+    verify_verdict(model.calibration, model.kind, snapshot, verdict)
+    return verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """What a calibration makes of a margin.
+
+    Parameters
+    ----------
+    raw_probability
+        The link of the margin.
+    probability, interval
+        From the tables.
+    """
+
+    raw_probability: float
+    probability: float
+    interval: tuple[float, float]
+
+
+def calibrate(model: LoadedModel, margin: float) -> Calibrated:
+    """Return what the model's calibration makes of a margin (log-odds)."""
+    tables = model.calibration
+    return Calibrated(logistic(margin), tables.probability(margin), tables.interval(margin))
+
+
+def conclude_from(
+    model: LoadedModel,
+    snapshot: Snapshot,
+    attributions: Attributions,
+    surroundings: Surroundings,
+    calibrated: Calibrated,
+) -> Verdict:
+    """Return what policy and reason catalogue make of a calibrated margin; checks nothing."""
+    result = _apply(model, snapshot, attributions.margin, surroundings, calibrated)
     level, hits = result.level, result.hits
-    # 3. Say why.
     side = Side.FAVOURABLE if level is Level.FAVOURABLE else Side.ADVERSE
     reasons, counter_reasons = model.catalogue.both_sides(snapshot, attributions.values, side)
     codes = outcome_codes(model.kind)
-    verdict = Verdict(
+    interval = calibrated.interval
+    return Verdict(
         outcome=codes[level],
         automated=level is not Level.REVIEW,
-        raw_probability=logistic(attributions.margin),
-        probability=probability,
+        raw_probability=calibrated.raw_probability,
+        probability=calibrated.probability,
         interval=interval,
-        confidence=confidence_in(level, probability),
+        confidence=confidence_in(level, calibrated.probability),
         outcome_set=_outcome_set(model, attributions.margin, interval, result, surroundings),
         attributions=attributions,
         reasons=reasons,
@@ -63,19 +101,26 @@ def conclude(
             for use in result.cap_uses
         ),
     )
-    # 4. Refuse what does not add up.
-    verify_verdict(model.calibration, model.kind, snapshot, verdict)
-    return verdict
 
 
 def apply_policy(
     model: LoadedModel, snapshot: Snapshot, margin: float, surroundings: Surroundings
 ) -> PolicyResult:
     """Return what the policy makes of a margin (log-odds) for this snapshot."""
+    return _apply(model, snapshot, margin, surroundings, calibrate(model, margin))
+
+
+def _apply(
+    model: LoadedModel,
+    snapshot: Snapshot,
+    margin: float,
+    surroundings: Surroundings,
+    calibrated: Calibrated,
+) -> PolicyResult:
     return model.policy.apply(
         PolicyInputs(
-            probability=model.calibration.probability(margin),
-            interval=model.calibration.interval(margin),
+            probability=calibrated.probability,
+            interval=calibrated.interval,
             values={**snapshot.context, **snapshot.features},
             outcome_set=outcome_labels(model, margin, surroundings),
             placed_at=surroundings.placed_at,

@@ -58,6 +58,21 @@ def load_content(root: Path, digest: str) -> bytes:
     return content
 
 
+def find_digest(root: Path, digest: str) -> str | None:
+    """Return the digest of the bytes that are kept under a name; None when there are none.
+
+    Raises
+    ------
+    BundleCorruptError
+        When they cannot be read.
+    """
+    place = _place(root, digest)
+    try:
+        return content_digest(place.read_bytes()) if place.is_file() else None
+    except OSError as error:
+        raise BundleCorruptError(f"{root.name}/{place.name} cannot be read") from error
+
+
 def is_kept(root: Path, digest: str) -> bool:
     """Tell whether there are bytes of this name; whether they are whole only reading them tells."""
     return _place(root, digest).is_file()

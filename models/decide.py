@@ -31,6 +31,7 @@ __all__ = [
     "decide_snapshot",
     "decide_snapshots",
     "encode",
+    "explain",
     "load_model",
     "present_runtime",
 ]
@@ -176,25 +177,38 @@ def decide_snapshots(
         See `decide`.
     """
     around = surroundings or [_NO_SURROUNDINGS] * len(snapshots)
+    explained = explain(model, snapshots, threads)
+    return [
+        conclude(model, snapshot, attributions, beside)
+        for snapshot, attributions, beside in zip(snapshots, explained, around, strict=True)
+    ]
+
+
+def explain(
+    model: LoadedModel, snapshots: Sequence[Snapshot], threads: int = 1
+) -> list[Attributions]:
+    """Return the margins of many snapshots and what makes them, with one call of the model.
+
+    Raises
+    ------
+    ScorerError
+        When the model fails.
+    """
     scores = model.scorer.score(encode(model, snapshots), threads)
-    verdicts = []
-    for row, snapshot in enumerate(snapshots):
-        attributions = Attributions(
+    names = model.extractor.feature_names
+    return [
+        Attributions(
             base_value=float(scores.base_values[row]) + 0.0,
             margin=float(scores.margins[row]) + 0.0,
             link="logit",
             # Adding 0.0 turns -0.0 into 0.0: JSON forms disagree on the sign of zero.
             values={
                 name: value + 0.0
-                for name, value in zip(
-                    model.extractor.feature_names,
-                    scores.contributions[row].tolist(),
-                    strict=True,
-                )
+                for name, value in zip(names, scores.contributions[row].tolist(), strict=True)
             },
         )
-        verdicts.append(conclude(model, snapshot, attributions, around[row]))
-    return verdicts
+        for row in range(len(snapshots))
+    ]
 
 
 def encode(model: LoadedModel, snapshots: Sequence[Snapshot]) -> Matrix:

@@ -323,14 +323,31 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The code that decided, so that a replay that differs can name its cause."""
+    """The code that decided, so that a replay that differs can name its cause.
+
+    Parameters
+    ----------
+    candor, lightgbm, numpy, python, rapidfuzz, scipy, zen_engine
+        Versions; SciPy brings the solver of the split.
+    cpu, machine
+        Which instructions of the processor are used where code chooses by it, and its architecture.
+    explainer
+        Which code explains, and its version.
+    feature_code
+        Digest of the code that reads an order.
+    libc
+        The C library and its version, which has the mathematical functions.
+    """
 
     candor: str
+    cpu: str
     explainer: str
     feature_code: str
+    libc: str
     lightgbm: str
     machine: str
     numpy: str
     python: str
     rapidfuzz: str
+    scipy: str
     zen_engine: str

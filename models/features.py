@@ -23,6 +23,15 @@ OrderValue: TypeAlias = "JsonScalar | date | list[OrderValue] | dict[str, OrderV
 Order: TypeAlias = Mapping[str, OrderValue]
 _Getter: TypeAlias = Callable[[Order], OrderValue]
 _EARTH_RADIUS_KM = 6371.0
+_READERS = (
+    "features.py",
+    "order.py",
+    "lookup.py",
+    "case.py",
+    "split/body.py",
+    "split/request.py",
+    "split/pairs.py",
+)
 
 
 def _numbers(values: OrderValue) -> list[float]:
@@ -285,8 +294,9 @@ FUNCTIONS: dict[str, Callable[..., FeatureValue]] = {
 
 
 def feature_code() -> str:
-    """Return the digest of this file: which feature functions made a snapshot."""
-    return "sha256:" + sha256(Path(__file__).read_bytes()).hexdigest()
+    """Return the digest of the code that reads an order: which code made a snapshot."""
+    folder = Path(__file__).parent
+    return "sha256:" + sha256(b"".join((folder / f).read_bytes() for f in _READERS)).hexdigest()
 
 
 def build_getter(path: str) -> _Getter:

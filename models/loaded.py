@@ -2,6 +2,7 @@
 
 import platform
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 
 import numpy as np
@@ -78,16 +79,26 @@ def load_model(
     )
 
 
+@cache
 def present_runtime() -> Runtime:
     """Return the versions of the code that would decide now."""
     return Runtime(
         candor=version("candor"),
+        cpu=_instructions(),
         explainer=f"{EXPLAINER_ID}/{lightgbm_version()}",
         feature_code=feature_code(),
+        libc=" ".join(platform.libc_ver()).strip(),
         lightgbm=lightgbm_version(),
         machine=platform.machine(),
         numpy=np.__version__,
         python=platform.python_version(),
         rapidfuzz=version("rapidfuzz"),
+        scipy=version("scipy"),
         zen_engine=version("zen-engine"),
     )
+
+
+def _instructions() -> str:
+    # Those that NumPy found and may use; without any, what it was built for.
+    built = np.show_config(mode="dicts")["SIMD Extensions"]
+    return " ".join([*built["baseline"], *built.get("found", [])])

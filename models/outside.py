@@ -143,12 +143,22 @@ def conclude_outside(
     model: OutsideModel, snapshot: Snapshot, surroundings: Surroundings, call: NodeCall | None
 ) -> OutsideVerdict:
     """Return what follows from a call; what replay does."""
+    answer = None if call is None else read_call(model, call)
+    return conclude_answer(model, snapshot, surroundings, answer)
+
+
+def conclude_answer(
+    model: OutsideModel,
+    snapshot: Snapshot,
+    surroundings: Surroundings,
+    answer: NodeAnswer | NodeFailure | None,
+) -> OutsideVerdict:
+    """Return what follows from an answer as it was read; None when the node was not asked."""
     refusals = _refusals(model, snapshot)
-    if refusals or call is None:
+    if refusals or answer is None:
         ids = ", ".join(hit.id for hit in refusals)
         failure = NodeFailure(NOT_ASKED, f"the policy does not let the data go to the node: {ids}")
         return _without_answer(model, snapshot, surroundings, failure, refusals)
-    answer = _read(model, call)
     if isinstance(answer, NodeFailure):
         return _without_answer(model, snapshot, surroundings, answer, ())
     return _with_answer(model, snapshot, surroundings, answer)
@@ -159,7 +169,8 @@ def _refusals(model: OutsideModel, snapshot: Snapshot) -> tuple[RuleHit, ...]:
     return model.policy.residency(values, model.node.marks, "features")
 
 
-def _read(model: OutsideModel, call: NodeCall) -> NodeAnswer | NodeFailure:
+def read_call(model: OutsideModel, call: NodeCall) -> NodeAnswer | NodeFailure:
+    """Return what a node answered, or why it did not."""
     if call.failure is not None or call.body is None:
         return call.failure or NodeFailure("not-utf8", "the answer is not UTF-8")
     names = model.extractor.feature_names

@@ -6,6 +6,7 @@ values of the snapshot or their declared rounding, reasons stand in the order of
 contributions, Chinese and English come from the same template and the same facts.
 """
 
+import math
 from dataclasses import dataclass
 
 from models.condition import Condition, all_hold
@@ -73,9 +74,11 @@ class ReasonCatalogue:
         }
 
     def group_contributions(self, values: dict[str, float]) -> dict[str, float]:
-        """Sum SHAP values (log-odds) by reason group, in the kind's feature order."""
+        """Sum SHAP values (log-odds) by reason group."""
+        # Rounded once: what `sum` makes of floats is another since Python 3.12.
         return {
-            group: sum((values[name] for name in features), 0.0) for group, features in self._groups
+            group: math.fsum(values[name] for name in features) + 0.0
+            for group, features in self._groups
         }
 
     def reasons(
@@ -100,7 +103,7 @@ class ReasonCatalogue:
         ]
         # A stable sort: equal contributions keep the kind's order of groups.
         pushing.sort(key=lambda item: -abs(item[1]))
-        total = sum(abs(contribution) for _, contribution in pushing)
+        total = math.fsum(abs(contribution) for _, contribution in pushing)
         known = {**snapshot.context, **snapshot.features}
         return tuple(
             self._say(_Push(rank, group, contribution, abs(contribution) / total), side, known)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from models.decide import LoadedModel, decide_snapshots
-from models.domain import PolicyRef, RuleHit, Text
+from models.domain import PolicyRef, RuleHit, Snapshot, Text
 from models.order import ParsedOrder
 from models.policy import Level
 from models.split.alternatives import find_alternatives
@@ -41,6 +41,8 @@ __all__ = [
     "SplitVerdict",
     "decide_problem",
     "decide_split",
+    "pair_snapshots",
+    "plan_scored",
     "price",
 ]
 
@@ -124,8 +126,32 @@ def decide_problem(model: LoadedModel, policy: SplitPolicy, problem: Problem) ->
     # 1. Score every candidate in one batch.
     pairs = build_pairs(problem)
     scores, hits = _score(model, problem, pairs)
+    return plan_scored(model, policy, problem, scores, collect_rules(hits))
+
+
+def plan_scored(
+    model: LoadedModel,
+    policy: SplitPolicy,
+    problem: Problem,
+    scores: tuple[PairScore, ...],
+    rules: tuple[RuleUse, ...],
+) -> SplitVerdict:
+    """Split from a problem whose candidates were scored.
+
+    Parameters
+    ----------
+    scores
+        What the model said of each candidate.
+    rules
+        The policy's rules that fired.
+
+    Raises
+    ------
+    SolverError, PlanInvalidError
+        See `decide_split`.
+    """
     # 2. Take out what the policy's rules exclude, and price in whole cents.
-    rules = collect_rules(hits)
+    pairs = build_pairs(problem)
     lateness = {score.key: score.probability for score in scores}
     priced = price(problem, attach_rules(pairs, rules), lateness, policy)
     # 3. Solve, and check the plan without the solver.
@@ -153,12 +179,17 @@ def price(
     )
 
 
+def pair_snapshots(model: LoadedModel, problem: Problem, pairs: tuple[Pair, ...]) -> list[Snapshot]:
+    """Return what the model sees of each candidate."""
+    return [model.extractor.snapshot(build_pair_values(problem, pair)) for pair in pairs]
+
+
 def _score(
     model: LoadedModel, problem: Problem, pairs: tuple[Pair, ...]
 ) -> tuple[tuple[PairScore, ...], dict[PairKey, tuple[RuleHit, ...]]]:
     if not pairs:
         return (), {}
-    snapshots = [model.extractor.snapshot(build_pair_values(problem, pair)) for pair in pairs]
+    snapshots = pair_snapshots(model, problem, pairs)
     around = Surroundings(placed_at=problem.placed_at)
     verdicts = decide_snapshots(model, snapshots, [around] * len(snapshots))
     hits = {pair.key: verdict.rules for pair, verdict in zip(pairs, verdicts, strict=True)}

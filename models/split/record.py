@@ -53,7 +53,7 @@ def replay(
     search finds in a number of seconds is not the same twice.
     """
     if recorded.is_timed_out:
-        return _check_plan(policy, problem, recorded)
+        return check_plan(policy, problem, recorded)
     again = decide_problem(model, policy, problem)
     return tuple(
         name
@@ -62,7 +62,8 @@ def replay(
     )
 
 
-def _check_plan(policy: SplitPolicy, problem: Problem, recorded: SplitVerdict) -> tuple[str, ...]:
+def check_plan(policy: SplitPolicy, problem: Problem, recorded: SplitVerdict) -> tuple[str, ...]:
+    """Name what of a recorded plan breaks a constraint or does not cost what it says."""
     if recorded.plan is None:
         return ()
     lateness = {score.key: score.probability for score in recorded.scores}

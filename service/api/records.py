@@ -185,15 +185,21 @@ async def outcome(
     ),
 )
 async def replay(
-    decision_id: str, request: Request, platform: OpenPlatform, _replayer: Replayer
+    decision_id: str,
+    request: Request,
+    platform: OpenPlatform,
+    _replayer: Replayer,
+    language: AnswerLanguage,
 ) -> Response:
     """Decide it again from its record and compare every value, or ask other reference tables."""
     content = await read_body(request, JSON, platform.settings.max_body_bytes)
     form = parse_body(ReplayRequest, content) if content else ReplayRequest()
     lists = OtherLists(form.as_of, form.references)
     if lists:
-        return json_reply(await run_in_threadpool(replay_as_of, platform, decision_id, lists))
-    return json_reply(await run_in_threadpool(replay_decision, platform, decision_id))
+        asked = await run_in_threadpool(replay_as_of, platform, decision_id, lists, language)
+        return json_reply(asked, language=language)
+    again = await run_in_threadpool(replay_decision, platform, decision_id, language)
+    return json_reply(again, language=language)
 
 
 @router.get(

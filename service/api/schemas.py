@@ -261,15 +261,39 @@ class ReferencesAsked(BaseModel):
     replayed: ReferencePin
 
 
+class Cause(BaseModel):
+    """A factor that by itself gives something else than was recorded.
+
+    `shown` is false where it is only another than recorded, and nothing shows that it matters.
+    """
+
+    factor: Literal[
+        "record",
+        "model",
+        "calibration",
+        "feature code",
+        "policy",
+        "reference version",
+        "library",
+        "CPU",
+    ]
+    part: str
+    recorded: str | None
+    replayed: str | None
+    shown: bool
+
+
 class Replay(BaseModel):
     """A decision and what it would be now.
 
-    `references` where other tables were asked; `note` says what was not done again.
+    `cause` is `causes` in words, null on a match; `references` where other tables were asked;
+    `note` says what was not done again.
     """
 
     match: bool
     differences: list[Difference]
     cause: str | None
+    causes: list[Cause]
     recorded: dict[str, JsonValue]
     replayed: dict[str, JsonValue]
     references: list[ReferencesAsked] | None = None

@@ -1,12 +1,12 @@
 """`candor decide`: one order from a file, decided and recorded as the service does."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from service.answers import JsonObject
-from service.cli.options import ACTOR, JsonOption, VarOption, load_settings
+from service.cli.options import ACTOR, JsonOption, LanguageOption, VarOption, load_settings
 from service.cli.output import print_json, reported_errors, say
 from service.language import text_language
 from service.usecases.chain import ChainAsk, decide_chain
@@ -23,7 +23,7 @@ def decide(
     chain: Annotated[
         bool, typer.Option("--chain", help="From admission to split, instead of one kind.")
     ] = False,
-    lang: Annotated[Literal["zh-CN", "en"] | None, typer.Option(help="Of the texts.")] = None,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
     var: VarOption = None,
 ) -> None:

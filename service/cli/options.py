@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from sqlalchemy.engine import make_url
@@ -14,6 +14,9 @@ ACTOR = "cli"
 VarOption = Annotated[
     Path | None,
     typer.Option("--var", help="Folder of everything that a run writes (default: CANDOR_VAR)."),
+]
+LanguageOption = Annotated[
+    Literal["zh-CN", "en"] | None, typer.Option("--lang", help="Of the texts.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every draw.")]

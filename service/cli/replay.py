@@ -9,6 +9,7 @@ import typer
 from service.answers import JsonObject
 from service.cli.options import (
     JsonOption,
+    LanguageOption,
     SeedOption,
     VarOption,
     load_settings,
@@ -16,6 +17,7 @@ from service.cli.options import (
     require_store,
 )
 from service.cli.output import FAILED, print_json, progress_bar, reported_errors, say
+from service.language import text_language
 from service.usecases.as_of import OtherLists, replay_as_of, replay_record_as_of
 from service.usecases.records import read_object
 from service.usecases.replay import replay_decision, replay_record, replay_sample
@@ -37,6 +39,7 @@ def replay(
         ),
     ] = None,
     seed: SeedOption = 1,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
     var: VarOption = None,
 ) -> None:
@@ -45,12 +48,13 @@ def replay(
     with reported_errors():
         settings = load_settings(var)
         require_store(settings)
+        language = text_language(lang or settings.language)
         with open_platform(settings) as platform:
             if decision_id is not None:
                 one = (
-                    replay_as_of(platform, decision_id, lists)
+                    replay_as_of(platform, decision_id, lists, language)
                     if lists
-                    else replay_decision(platform, decision_id)
+                    else replay_decision(platform, decision_id, language)
                 )
                 _finish_one(one, as_json=as_json)
                 return
@@ -62,6 +66,7 @@ def replay(
                     seed,
                     lambda done, total: advance("replay", done / total),
                     replay_one,
+                    language=language,
                 )
     _finish_sample(result, as_json=as_json)
 
@@ -72,7 +77,7 @@ def _finish_one(result: JsonObject, *, as_json: bool) -> None:
     else:
         recorded, replayed = read_object(result["recorded"]), read_object(result["replayed"])
         say(f"recorded  {recorded['outcome']}")
-        say(f"replayed  {replayed['outcome']}")
+        say(f"replayed  {replayed.get('outcome', '-')}")
         say("identical" if result["match"] else str(result["cause"]))
         for difference in _objects(result["differences"]):
             before, after = difference["recorded"], difference["replayed"]
@@ -85,11 +90,16 @@ def _finish_sample(result: JsonObject, *, as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
-        say(f"{result['replayed']} replayed, {result['identical']} identical")
-        for difference in _objects(result["differences"]):
-            say(f"  {difference['decision_id']} {difference['path']}: {difference['cause']}")
+        print_sample(result)
     if result["replayed"] != result["identical"]:
         raise typer.Exit(FAILED)
+
+
+def print_sample(result: JsonObject) -> None:
+    """Print how many decisions came out identical, and where and why the others did not."""
+    say(f"{result['replayed']} replayed, {result['identical']} identical")
+    for difference in _objects(result["differences"]):
+        say(f"  {difference['decision_id']} {difference['path']}: {difference['cause']}")
 
 
 def _objects(value: object) -> list[JsonObject]:

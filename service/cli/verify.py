@@ -10,9 +10,15 @@ import typer
 from audit.errors import AuditError, ProofInvalidError
 from audit.receipt import parse_receipt, verify_receipt
 from audit.verify import Report, verify_store
-from models.domain import Json
+from models.domain import Json, Language
 from service.answers import JsonObject
-from service.cli.options import JsonOption, VarOption, load_settings, require_store
+from service.cli.options import (
+    JsonOption,
+    LanguageOption,
+    VarOption,
+    load_settings,
+    require_store,
+)
 from service.cli.output import (
     FAILED,
     print_json,
@@ -21,6 +27,8 @@ from service.cli.output import (
     say,
     working,
 )
+from service.cli.replay import print_sample
+from service.language import text_language
 from service.settings import Settings
 from service.usecases.anchor import load_vouchers
 from service.usecases.check_bundle import replay_bundle, run_verifier
@@ -51,6 +59,7 @@ def verify(
     replay: Annotated[
         bool, typer.Option("--replay", help="Make every decision of the bundle again.")
     ] = False,
+    lang: LanguageOption = None,
     as_json: JsonOption = False,
     var: VarOption = None,
 ) -> None:
@@ -59,10 +68,11 @@ def verify(
         raise typer.BadParameter("name a bundle (--replay goes with it only) or a receipt")
     with reported_errors():
         vkey = None if key is None else _read_key(key)
-        if bundle is not None:
-            _verify_bundle(bundle, vkey, witness or [], replay=replay, as_json=as_json)
-            return
         settings = load_settings(var)
+        if bundle is not None:
+            language = text_language(lang or settings.language) if replay else None
+            _verify_bundle(bundle, vkey, witness or [], language, as_json=as_json)
+            return
         if receipt is None:
             result = _verify_store(settings, vkey)
         else:
@@ -76,16 +86,24 @@ def verify(
 
 
 def _verify_bundle(
-    bundle: Path, vkey: str | None, witnesses: list[str], *, replay: bool, as_json: bool
+    bundle: Path,
+    vkey: str | None,
+    witnesses: list[str],
+    language: Language | None,
+    *,
+    as_json: bool,
 ) -> None:
+    # Without a language it is not replayed: nothing else has texts.
     keys = [] if vkey is None else [vkey]
     with working("checking"):
         code, printed = run_verifier(bundle, keys, witnesses, as_json=as_json)
     result = None
     # What is not as it was issued is not worth replaying.
-    if replay and code != FAILED:
+    if language is not None and code != FAILED:
         with progress_bar() as advance:
-            result = replay_bundle(bundle, lambda done, total: advance("replay", done / total))
+            result = replay_bundle(
+                bundle, lambda done, total: advance("replay", done / total), language
+            )
         if result["replayed"] != result["identical"]:
             code = FAILED
     if as_json:
@@ -95,7 +113,7 @@ def _verify_bundle(
     else:
         say(printed.rstrip("\n"))
         if result is not None:
-            say(f"{result['replayed']} replayed, {result['identical']} identical")
+            print_sample(result)
     if code:
         raise typer.Exit(code)
 

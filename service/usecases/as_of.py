@@ -14,7 +14,7 @@ from audit.facts import MODEL_FORM, RecordedDecision, parse_decision
 from audit.records import format_time
 from audit.replay import Replay, replay_with
 from audit.store import Record
-from models.domain import Json
+from models.domain import Json, Language
 from models.errors import FieldFault
 from models.kind import Kind
 from models.lookup import Lookups
@@ -48,7 +48,9 @@ class OtherLists:
         return self.as_of is not None or bool(self.digests)
 
 
-def replay_as_of(platform: Platform, decision_id: str, lists: OtherLists) -> JsonObject:
+def replay_as_of(
+    platform: Platform, decision_id: str, lists: OtherLists, language: Language = "en"
+) -> JsonObject:
     """Decide a recorded decision again with other versions of the tables.
 
     Returns
@@ -79,7 +81,7 @@ def replay_as_of(platform: Platform, decision_id: str, lists: OtherLists) -> Jso
         for now in lookups.references
     ]
     result = _replay(platform, record, lookups)
-    return {**describe_replay(result), "references": asked}
+    return {**describe_replay(result, language), "references": asked}
 
 
 def replay_record_as_of(platform: Platform, record: Record, lists: OtherLists) -> Replay:
@@ -135,7 +137,7 @@ def _replay(platform: Platform, record: Record, lookups: Lookups) -> Replay:
     # That other versions were asked is the question; the answer is what they changed.
     found = tuple(one for one in result.differences if not one.path.startswith(_PINS))
     return replace(
-        result, match=not found, differences=found, cause=result.cause if found else None
+        result, match=not found, differences=found, causes=result.causes if found else ()
     )
 
 

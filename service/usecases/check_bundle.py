@@ -9,13 +9,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from audit.records import EntryType, parse_personal
+from audit.replay import Replay
 from audit.store import Record
 from models.content_store import is_kept
-from models.domain import Json
-from models.errors import PlatformError
+from models.domain import Json, Language
 from models.kind import Kind
 from models.lookup import Lookups
 from models.reference import ReferencePins
@@ -28,12 +29,13 @@ from reports.verifier.findings import CheckError
 from reports.verifier.parts import IndexedLines, cut_facts
 from reports.verifier.statement import Scope, parse_manifest
 from service.answers import JsonObject
+from service.artefacts import Artefacts
 from service.live import Shelf
 from service.references import table_names
 from service.usecases.records import read_header
-from service.usecases.replay import replay_from
+from service.usecases.replay import MOST_DIFFERENCES, list_differences, replay_from
 
-_MOST_DIFFERENCES = 100
+_FOLDERS = ("bundles", "policies", "kinds", "references")
 
 
 def run_verifier(
@@ -71,7 +73,9 @@ def run_verifier(
     return done.returncode, done.stdout
 
 
-def replay_bundle(bundle: Path, on_progress: Callable[[int, int], None]) -> JsonObject:
+def replay_bundle(
+    bundle: Path, on_progress: Callable[[int, int], None], language: Language = "en"
+) -> JsonObject:
     """Make every decision of a verified bundle again from what the bundle holds.
 
     Parameters
@@ -80,11 +84,13 @@ def replay_bundle(bundle: Path, on_progress: Callable[[int, int], None]) -> Json
         A zip file or its unpacked folder; `run_verifier` found no fault in it.
     on_progress
         Told how many of how many are done.
+    language
+        Of the causes.
 
     Returns
     -------
     JsonObject
-        `replayed`, `identical`, and at most 100 `differences`.
+        `replayed`, `identical`, and at most 100 `differences`, ten of one decision.
 
     Raises
     ------
@@ -98,12 +104,18 @@ def replay_bundle(bundle: Path, on_progress: Callable[[int, int], None]) -> Json
             var = Path(folder)
             _unpack(container, var)
             scope = parse_manifest(container.read("manifest.json"))
-            shelf = Shelf(var / "bundles", var / "policies", var / "kinds")
-            lookups = _lookups_of(var / "references")
+            folders = Artefacts(*(var / name for name in _FOLDERS))
+            shelf = Shelf(folders.bundles, folders.policies, folders.kinds)
+            lookups = _lookups_of(folders.references)
+
+            def replay_one(record: Record, order: bytes | None) -> Replay:
+                return replay_from(record, shelf, folders, lambda _record: order, lookups)
+
             for record, order in _decisions(container, scope):
-                found = _differences(record, order, shelf, lookups)
+                again = partial(replay_one, record, order)
+                found = list_differences(record.entry_id, again, language)
                 replayed, identical = replayed + 1, identical + (not found)
-                differences += found[: _MOST_DIFFERENCES - len(differences)]
+                differences += found[: MOST_DIFFERENCES - len(differences)]
                 on_progress(record.leaf_index + 1 - scope.begin, scope.end - scope.begin)
     except (CheckError, OSError, KeyError, ValueError) as error:
         raise BundleUnreadableError(f"the bundle cannot be replayed: {error}") from error
@@ -132,29 +144,6 @@ def _decisions(container: Container, scope: Scope) -> Iterator[tuple[Record, byt
         order = None if plain is None else parse_personal(str(plain).encode()).order
         content = cut_facts(found[0], index)
         yield Record(index, str(header.get("id")), leaf, content, None, scope.end), order
-
-
-def _differences(
-    record: Record,
-    order: bytes | None,
-    shelf: Shelf,
-    lookups: Callable[[Kind, tuple[ReferenceRef, ...]], Lookups | None],
-) -> list[Json]:
-    try:
-        result = replay_from(record, shelf, lambda _record: order, lookups)
-    except PlatformError as error:
-        failure: Json = {"decision_id": record.entry_id, "path": "", "cause": error.code}
-        return [failure]
-    return [
-        {
-            "decision_id": record.entry_id,
-            "path": one.path,
-            "recorded": one.recorded,
-            "replayed": one.replayed,
-            "cause": result.cause,
-        }
-        for one in result.differences
-    ]
 
 
 def _lookups_of(folder: Path) -> Callable[[Kind, tuple[ReferenceRef, ...]], Lookups | None]:

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +12,7 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck
 
+from audit.canonical import canonical_json
 from audit.checkpoint import LogSigner
 from audit.identifiers import format_identifiers
 from audit.kept import KeptCheckpoint
@@ -18,7 +20,7 @@ from audit.log import Appended, append
 from audit.records import Entry, EntryType, Idempotency, Identity, build_decision_entry
 from audit.rotation import Keyring, build_rotation_entry
 from audit.seal import SealedPart, Sealer, SubjectKey
-from audit.store import Store, open_store
+from audit.store import Record, Store, open_store
 from audit.witnessed import Notary
 from models.decision import Decision
 from models.domain import (
@@ -149,7 +151,18 @@ def make_decision(**changes: Any) -> Decision:  # noqa: ANN401 - any field of a 
         "model": ModelRef("admission", "3", "sha256:ab", "run-1"),
         "policy": PolicyRef("admission", "1", "sha256:cd"),
         "runtime": Runtime(
-            "0.1.0", "pred_contrib", "f-1", "4.7.0", "x86_64", "2.3.5", "3.11.7", "3.9", "0.9"
+            candor="0.1.0",
+            cpu="SSE SSE2",
+            explainer="pred_contrib",
+            feature_code="f-1",
+            libc="glibc 2.36",
+            lightgbm="4.7.0",
+            machine="x86_64",
+            numpy="2.3.5",
+            python="3.11.7",
+            rapidfuzz="3.9",
+            scipy="1.16",
+            zen_engine="0.9",
         ),
         "surroundings": make_surroundings(),
         "unknown_fields": ("/gift_note",),
@@ -248,3 +261,10 @@ class Log:
         self.store.close()
         (self.folder / "log.db").write_bytes(content)
         self.reopen()
+
+
+def logged(record: Record) -> Record:
+    """Return a record with the header that its facts part would have been logged under."""
+    header = orjson.loads(record.leaf)
+    header["facts_sha256"] = sha256(record.facts or b"").hexdigest()
+    return replace(record, leaf=canonical_json(header))

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audit.divergence import Factor, find_causes
+from audit.causes import Cause, Factor, join_causes, of_runtime, suspects
+from audit.divergence import find_causes
 from audit.facts import RecordedDecision, parse_decision
 from audit.log import append
 from audit.records import Identity, build_decision_entry
@@ -16,26 +17,14 @@ from models.case import Case
 from models.decide import LoadedModel, build_case, decide
 from models.domain import ModelRef, PolicyRef, Snapshot, Text
 from models.policy import CompiledPolicy
-from models.scorer import Matrix, Scorer, Scores
+from models.reasons import ReasonCatalogue
 from models.surroundings import ReferenceRef, StaleReference
+from tests.audit.plants import LastBit
 from tests.audit.sample import SEALER, SIGNER, START, open_sample_store
 from tests.models.examples import DOCUMENT, loaded, model_text, order, small_kind
 
 BODY = order(customer={"recent_orders": [{"ordered": 4, "returned": 3}]})
 OTHER_MODEL = ModelRef("parcel", "2", "sha256:ee", "run-2")
-
-
-class LastBit(Scorer):
-    """Scores as another build of the library might: one bit off."""
-
-    def score(self, rows: Matrix, threads: int = 1) -> Scores:
-        """Return the scores with margins and base values moved by one bit."""
-        scores = super().score(rows, threads)
-        up = {
-            "margins": np.nextafter(scores.margins, np.inf),
-            "base_values": np.nextafter(scores.base_values, np.inf),
-        }
-        return replace(scores, **up)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +68,7 @@ DRILL = {
     Factor.CALIBRATION: other_calibration(),
     Factor.POLICY: other_policy(),
     Factor.LIBRARY: off_by_a_bit(lightgbm="9.9", python="3.12.1"),
-    Factor.CPU: off_by_a_bit(machine="aarch64"),
+    Factor.CPU: off_by_a_bit(cpu="SSE SSE2", python="3.12.1"),
 }
 
 
@@ -121,13 +110,13 @@ def test_a_reference_changed_alone_is_named_alone(decision: RecordedDecision) ->
     around = replace(case.surroundings, references=(table,), stale=(late,))
     [cause] = find_causes(decision, loaded(), replace(case, surroundings=around))
     assert cause.factor is Factor.REFERENCE
-    assert "customs_notices: None was recorded, sha256:ab replays" in cause.detail
-    same = replace(around, references=())
-    [cause] = find_causes(decision, loaded(), replace(case, surroundings=same))
-    assert cause.detail == "the tables say otherwise"
-    fuzzy = replace(loaded(), runtime=replace(loaded().runtime, rapidfuzz="99"))
-    [cause] = find_causes(decision, fuzzy, replace(case, surroundings=same))
-    assert (cause.factor, cause.detail[:9]) == (Factor.LIBRARY, "rapidfuzz")
+    assert str(cause).endswith("customs_notices: none was recorded, sha256:ab replays")
+    same = replace(case, surroundings=replace(around, references=()))
+    assert find_causes(decision, loaded(), same) == ()
+    for part, factor in (("rapidfuzz", Factor.LIBRARY), ("feature_code", Factor.FEATURE_CODE)):
+        present = replace(loaded(), runtime=replace(loaded().runtime, **{part: "99"}))
+        [cause] = find_causes(decision, present, same)
+        assert (cause.factor, cause.part) == (factor, part)
 
 
 def test_the_policys_library_is_named(decision: RecordedDecision) -> None:
@@ -138,7 +127,7 @@ def test_the_policys_library_is_named(decision: RecordedDecision) -> None:
         runtime=replace(changed.runtime, zen_engine="99"),
     )
     [cause] = find_causes(decision, present)
-    assert (cause.factor, cause.detail[:10]) == (Factor.LIBRARY, "zen_engine")
+    assert (cause.factor, cause.part) == (Factor.LIBRARY, "zen_engine")
 
 
 def test_two_factors_are_both_named(decision: RecordedDecision) -> None:
@@ -160,4 +149,90 @@ def test_a_replay_names_the_factor(record: Record, factor: Factor) -> None:
     result = replay(record, lambda _model, _policy: DRILL[factor])
     assert not result.match
     assert result.cause is not None
-    assert result.cause.startswith(f"{factor}: ")
+    assert result.cause.en.startswith(f"{factor}: ")
+    assert f" ({factor}): " in result.cause.zh
+    assert [cause.factor for cause in result.causes] == [factor]
+
+
+def test_words_of_the_kind_and_the_set_of_outcomes_come_from_the_bundle(
+    decision: RecordedDecision,
+) -> None:
+    """Where margin, probability and policy are as recorded, the bundle's other parts are left."""
+    reasons = [
+        {**one, "en": "another {stock}"} if one["code"] == "STOCK_LOW" else one
+        for one in DOCUMENT["reasons"]
+    ]
+    catalogue = ReasonCatalogue(small_kind(reasons=reasons))
+    other = replace(loaded(), catalogue=catalogue, model_ref=OTHER_MODEL)
+    assert [cause.factor for cause in find_causes(decision, other)] == [Factor.MODEL]
+    wider = replace(decision, verdict=replace(decision.verdict, outcome_set=("accept",)))
+    present = replace(loaded(), model_ref=OTHER_MODEL)
+    assert [cause.factor for cause in find_causes(wider, present)] == [Factor.CALIBRATION]
+
+
+def test_the_link_of_the_margin_is_a_library_s(decision: RecordedDecision) -> None:
+    raw = decision.verdict.raw_probability
+    off = replace(decision.verdict, raw_probability=float(np.nextafter(raw, 1)))
+    present = replace(loaded(), runtime=replace(loaded().runtime, python="3.12.1"))
+    [cause] = find_causes(replace(decision, verdict=off), present)
+    assert (cause.factor, cause.part) == (Factor.LIBRARY, "python")
+
+
+def test_another_moment_of_the_order_is_the_reader_s(decision: RecordedDecision) -> None:
+    present = replace(loaded(), runtime=replace(loaded().runtime, python="3.12.1"))
+    case = seen(present)
+    later = replace(case, surroundings=replace(case.surroundings, placed_at=START))
+    [cause] = find_causes(decision, present, later)
+    assert (cause.factor, cause.part) == (Factor.LIBRARY, "python")
+
+
+def test_what_is_only_another_is_said_to_be_that() -> None:
+    """A part of the runtime that no stage depends on by itself explains nothing."""
+    then = loaded().runtime
+    assert suspects(then, then) == ()
+    for part, factor in (
+        ("scipy", Factor.LIBRARY),
+        ("feature_code", Factor.FEATURE_CODE),
+        ("machine", Factor.CPU),
+    ):
+        [cause] = suspects(then, replace(then, **{part: "x", "python": "x"}))
+        assert (cause.factor, cause.part, cause.is_shown) == (
+            (factor, part, False) if part != "machine" else (Factor.LIBRARY, "python", False)
+        )
+        assert cause.text.en.startswith("unexplained; also other: ")
+        assert cause.text.zh.startswith("原因不明 (unexplained); 仅此不同: ")
+    [cpu] = suspects(then, replace(then, machine="x"))
+    assert cpu.factor is Factor.CPU
+
+
+def test_the_nearest_part_of_the_runtime_is_named() -> None:
+    then = loaded().runtime
+    assert of_runtime(then, then, ("numpy",), by_cpu=True) == ()
+    every = replace(then, **dict.fromkeys(("numpy", "lightgbm", "python", "cpu"), "x"))
+    parts = [cause.part for cause in of_runtime(then, every, ("lightgbm", "numpy"), by_cpu=True)]
+    assert parts == ["lightgbm", "cpu"]
+    assert [cause.part for cause in of_runtime(then, every)] == ["python"]
+    assert [cause.part for cause in of_runtime(then, replace(then, cpu="x"))] == ["cpu"]
+
+
+def test_causes_are_one_line_in_either_language() -> None:
+    both = [Cause(Factor.POLICY, "policy", "a", "b"), Cause(Factor.CPU, "cpu", "c", None)]
+    assert join_causes(both).en == (
+        "policy: policy: a was recorded, b replays; CPU: cpu: c was recorded, none replays"
+    )
+    assert join_causes(both).zh == (
+        "策略 (policy): policy: 记录为 a, 重放为 b; 处理器 (CPU): cpu: 记录为 c, 重放为 无"
+    )
+
+
+def test_a_record_that_is_not_the_logged_one_is_named_alone(record: Record) -> None:
+    """Nothing can be told from facts that the log does not hold, whatever else is another."""
+    altered = replace(record, facts=(record.facts or b"").replace(b'"reject"', b'"review"', 1))
+    result = replay(altered, lambda _model, _policy: DRILL[Factor.LIBRARY])
+    assert [cause.factor for cause in result.causes] == [Factor.RECORD]
+
+
+def test_other_artefacts_that_say_the_same_are_a_difference(record: Record) -> None:
+    same = replace(loaded(), model_ref=OTHER_MODEL)
+    result = replay(record, lambda _model, _policy: same)
+    assert [one.path for one in result.differences] == ["/model/bundle"]

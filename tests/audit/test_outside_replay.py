@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from audit.canonical import canonical_json, facts_json
+from audit.causes import Factor
 from audit.errors import RecordMalformedError, RecordNotFoundError, RecordVoidError
 from audit.inspection import inspect_entry
 from audit.log import append
@@ -148,7 +149,7 @@ def test_what_was_changed_is_named(
     record = change(record_of(database, decided()), edit)
     result = replay_outside(record, load, lambda _record: outside_order())
     assert [one.path for one in result.differences] == paths
-    assert (result.match, result.cause) == (False, "unexplained")
+    assert [cause.factor for cause in result.causes] == [Factor.RECORD]
 
 
 def test_another_answer_leads_to_another_verdict(database: SampleDatabase) -> None:

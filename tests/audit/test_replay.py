@@ -6,6 +6,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from audit.causes import Factor
 from audit.errors import RecordMalformedError, RecordNotFoundError
 from audit.log import append
 from audit.records import Identity, build_decision_entry, parse_personal
@@ -15,7 +16,7 @@ from models.counterfactual import with_counterfactuals
 from models.decide import LoadedModel, decide, decide_many
 from models.decision import Decision
 from models.domain import Json, ModelRef, PolicyRef
-from tests.audit.sample import SEALER, SIGNER, START
+from tests.audit.sample import SEALER, SIGNER, START, logged
 from tests.databases import SampleDatabase
 from tests.models.examples import loaded, order
 
@@ -110,7 +111,7 @@ def test_the_last_bit_of_a_margin_counts(record: Record) -> None:
     result = replay(change(record, edit), load)
     assert [difference.path for difference in result.differences] == ["/attributions/margin"]
     assert not result.match
-    assert result.cause == "unexplained"
+    assert [cause.factor for cause in result.causes] == [Factor.RECORD]
 
 
 def test_differences_name_their_place(record: Record) -> None:
@@ -162,9 +163,9 @@ def test_another_runtime_is_the_cause(record: Record) -> None:
         runtime["lightgbm"] = "4.6.0"
         runtime["python"] = "3.11.0"
 
-    cause = replay(change(record, edit), load).cause
+    cause = replay(logged(change(record, edit)), load).cause
     assert cause is not None
-    assert cause.startswith("lightgbm: 4.6.0 was recorded, ")
+    assert cause.en.startswith("library: python: 3.11.0 was recorded, ")
 
 
 def test_another_runtime_alone_is_no_difference(record: Record) -> None:

@@ -156,7 +156,7 @@ def test_a_changed_list_gives_the_documented_difference(shop: Shop) -> None:
         now = shop.post(path, {"as_of": loaded["recorded_at"]}, Role.AUDITOR)
         assert (now["recorded"]["outcome"], now["replayed"]["outcome"]) == ("accept", "reject")
         assert now["cause"] == (
-            f"reference sanctioned_destinations: {shown['digest']} was recorded, "
+            f"reference version: sanctioned_destinations: {shown['digest']} was recorded, "
             f"{loaded['digest']} replays"
         )
         [hit] = [one for one in now["replayed"]["rules"] if one["id"] == "destination-sanctioned"]

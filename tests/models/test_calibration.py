@@ -61,3 +61,17 @@ def test_probability_never_falls_as_the_margin_rises(margins: list[float]) -> No
 def test_logistic_is_a_probability(margin: float) -> None:
     """The logistic function stays within 0 and 1 for every float."""
     assert 0.0 <= logistic(margin) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("margin", "probability"),
+    [
+        ("-0x1.6890325fc6410p+1", "0x1.ce2c814fab720p-5"),
+        ("-0x1.382bfb8244a20p+3", "0x1.e65d4bf3e5e45p-15"),
+        ("-0x1.0a9ca5dbbfd97p+2", "0x1.f4b21f6a9986cp-7"),
+        ("0x1.a059b9d797f20p-1", "0x1.62b511b4eb7a9p-1"),
+    ],
+)
+def test_logistic_is_the_same_on_every_processor(margin: str, probability: str) -> None:
+    """Here the C library's exponential ends in another bit without fused multiply-add."""
+    assert logistic(float.fromhex(margin)).hex() == probability

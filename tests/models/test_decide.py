@@ -17,7 +17,8 @@ from models.domain import PolicyRef, Side, Verdict
 from models.errors import InvariantError, OrderInvalidError
 from models.invariants import verify_verdict
 from models.kind import built_in_kind
-from tests.models.examples import bundle, loaded, order
+from models.reasons import ReasonCatalogue
+from tests.models.examples import bundle, loaded, order, small_kind
 
 _GOOD = {"recent_orders": [{"ordered": 9, "returned": 0}]}
 _BAD = {"recent_orders": [{"ordered": 4, "returned": 3}, {"ordered": 7, "returned": 6}]}
@@ -212,3 +213,14 @@ def test_examples_of_built_in_kinds_are_orders(name: str) -> None:
     assert len(kind.examples) >= 3
     for example in kind.examples:
         assert orjson.loads(example.order)["order_id"]
+
+
+def test_a_group_s_contribution_is_rounded_once() -> None:
+    """Not as `sum` adds floats, which is otherwise from one Python to the next."""
+    values = {"return_rate": 0.1, "stock": 0.1, "express": 1.0, "channel": 1e-16}
+    assert loaded().catalogue.group_contributions(values)["other"] == math.fsum([1.0, 1e-16])
+    features = small_kind().features
+    grouped = [one.model_copy(update={"group": "other"}) for one in features]
+    catalogue = ReasonCatalogue(small_kind().model_copy(update={"features": tuple(grouped)}))
+    values = dict(zip((one.name for one in features), (1.0, 1e-16, 1e-16, 1e-16), strict=True))
+    assert catalogue.group_contributions(values)["other"] == 1.0000000000000002

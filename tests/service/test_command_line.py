@@ -189,7 +189,7 @@ def test_a_replay_that_differs_ends_with_1(
     run("decide", order, "--kind", "parcel")
     difference = {"decision_id": "d", "path": "/outcome", "recorded": "a", "replayed": "b"}
     monkeypatch.setattr(
-        replay_usecase, "_differences", lambda *_given: [{**difference, "cause": "numpy"}]
+        replay_usecase, "list_differences", lambda *_given: [{**difference, "cause": "numpy"}]
     )
     done = run("replay")
     assert (done.exit_code, "d /outcome: numpy" in done.stdout) == (1, True)

@@ -174,8 +174,13 @@ def test_a_replay_without_its_bundle_says_so(
     served.shelf._models.clear()
     result = replay_sample(served, 1, 1, lambda *_step: None)
     assert result["identical"] == 0
-    assert "bundle-corrupt" in str(result["differences"])
+    assert "model: model.txt: sha256:" in str(result["differences"])
     path = f"/v1/decisions/{decided[0]}/replay"
+    told = schemas.Replay.model_validate(client.post(path, headers=headers(Role.AUDITOR)).json())
+    assert (told.match, [one.part for one in told.causes]) == (False, ["model.txt"])
+    assert "bundle-corrupt" in str(told.note)
+    for file in served.settings.bundles.rglob("*"):
+        file.rename(file.with_suffix(".lost"))
     assert client.post(path, headers=headers(Role.AUDITOR)).status_code == 503
     ready = client.get("/health/ready")
     assert ready.status_code == 503

@@ -79,7 +79,10 @@ def test_today_s_list_would_have_said_otherwise(
     then, now = versions[NAME].recorded, versions[NAME].replayed
     assert then is not None
     assert now.digest == decided["digest"] != then.digest
-    assert found.cause == (f"reference {NAME}: {then.digest} was recorded, {now.digest} replays")
+    assert [(one.factor, one.part) for one in found.causes] == [("reference version", NAME)]
+    assert found.cause == (
+        f"参考表版本 (reference version): {NAME}: 记录为 {then.digest}, 重放为 {now.digest}"
+    )
     assert versions["sanctioned_parties"].recorded == versions["sanctioned_parties"].replayed
 
 
@@ -193,7 +196,7 @@ def test_a_plain_replay_also_asks_the_tables_that_are_still_there(
     contents = {path: path.read_bytes() for path in folder.iterdir()}
     for path in contents:
         path.write_bytes(b"{}")
-    assert "reference-corrupt" in str(run())
+    assert "reference version: sanctioned_destinations: sha256:" in str(run())
     for path in contents:
         path.unlink()
     assert run() == []
@@ -225,7 +228,7 @@ def test_by_command_one_decision(settings: Settings, told: dict[str, str]) -> No
     assert (then.exit_code, "identical" in then.stdout) == (0, True)
     now = run(settings, "replay", told["id"], "--as-of", told["after"])
     assert now.exit_code == 1
-    assert "recorded  accept\nreplayed  reject\nreference sanctioned_destinations: " in now.stdout
+    assert "recorded  accept\nreplayed  reject\n参考表版本 (reference version): " in now.stdout
     assert "  /outcome: accept was recorded, reject replays\n" in now.stdout
     plain = run(settings, "replay", told["id"], "--json")
     assert (plain.exit_code, orjson.loads(plain.stdout)["match"]) == (0, True)
