@@ -33,8 +33,8 @@ test: check ## every check and every test
 trials: setup ## long runs on real data and full sizes (needs the public data sets, see docs/trials.md)
 	$(BIN)/python -m pytest -m trial -n 0 -s tests
 
-faults: setup ## long fault runs: kill -9 under load
-	$(BIN)/python -m pytest -m trial -n 0 -s tests/journeys
+faults: setup ## long fault runs: kill -9 under load, attacks, erasures
+	$(BIN)/python -m pytest -m trial -n 0 -s tests/journeys tests/attacks
 
 fmt: setup ## format and mend what can be mended
 	$(BIN)/ruff format $(CODE)

@@ -50,8 +50,9 @@ class CounterTally:
         query = select(*columns, col(CounterRow.used))
         stored = {CounterKey(*row[:4]): row[4] for row in connection.execute(query)}
         for key in sorted(stored.keys() | self._used.keys(), key=str):
-            if stored.get(key, 0) != self._used[key]:
+            # Counters begin with their first use, so that no row stands for no use.
+            if stored.get(key) != self._used.get(key):
                 yield (
                     f"the counter {key.scope}/{key.cap} of {key.day}, tier {key.tier!r}, is "
-                    f"{stored.get(key, 0)}; the records add up to {self._used[key]}"
+                    f"{stored.get(key, 'missing')}; the records add up to {self._used[key]}"
                 )

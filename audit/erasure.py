@@ -10,16 +10,24 @@ before anything is served.
 import os
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
-from audit.errors import EntryExistsError, LedgerBehindError, SubjectHeldError, SubjectNotFoundError
+from audit.canonical import parse_json
+from audit.errors import (
+    EntryExistsError,
+    LedgerBehindError,
+    LedgerDamagedError,
+    SubjectHeldError,
+    SubjectNotFoundError,
+)
 from audit.identifiers import Owner
 from audit.ledger import DESTROYS, Act, LedgerLine
 from audit.log import Appended, read_appended
 from audit.opening import commit_key
-from audit.reading import Sealed
+from audit.reading import Record, Sealed
 from audit.records import NONCE_SIZE_BYTES, Entry, EntryType, format_time
 from audit.seal import Sealer
 from audit.store import Store
@@ -27,7 +35,7 @@ from audit.subject_keys import SubjectKeyStore
 from models.domain import Json
 
 _ACTS = (EntryType.ERASURE, EntryType.HOLD)
-Record = Callable[[Entry], Appended]
+Recorder = Callable[[Entry], Appended]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class Vault:
     store: Store
     keys: SubjectKeyStore
     sealer: Sealer
-    record: Record
+    record: Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,14 +219,18 @@ def apply_ledger(vault: Vault, now: datetime) -> int:
     ------
     LedgerBehindError
         If the log records acts that the ledger does not know.
+    LedgerDamagedError
+        If a line of the ledger says something else than the entry that records it.
     StoreUnavailableError, LogDamagedError
         If it could not be done; nothing may be served then.
     """
     # In this order: an act stands in the ledger before it stands in the log.
     with vault.store.reading() as reading:
-        recorded = reading.entry_ids(_ACTS)
+        recorded = reading.records_of(_ACTS)
     lines = vault.keys.ledger.lines()
     missing = _missing(lines, recorded)
+    for line in lines:
+        _verify_line(line, recorded.get(line.entry_id))
     destroyed = [bytes.fromhex(line.key_id) for line in lines if line.act in DESTROYS]
     vault.keys.destroy_known(destroyed)
     found = _find_sealed(vault, {line.key_id for line in missing if _erases(line)})
@@ -257,8 +269,23 @@ def _find_sealed(vault: Vault, key_ids: set[str]) -> dict[str, list[Sealed]]:
     return found
 
 
-def _missing(lines: Sequence[LedgerLine], recorded: set[str]) -> list[LedgerLine]:
-    unknown = recorded - {line.entry_id for line in lines}
+def _verify_line(line: LedgerLine, record: Record | None) -> None:
+    # Whoever edits the ledger could have us destroy the key of a subject who asked for nothing.
+    # Facts that were edited instead speak for nobody; `audit.verify` names them.
+    if record is None or record.facts is None:
+        return
+    if f'"facts_sha256":"{sha256(record.facts).hexdigest()}"'.encode() not in record.leaf:
+        return
+    said = parse_json(record.facts)
+    expected = {name: getattr(line, name) for name in ("act", "at", "actor", "reason")}
+    expected["keys"] = [commit_key(bytes.fromhex(line.key_id))]
+    if not isinstance(said, dict) or any(said.get(n) != one for n, one in expected.items()):
+        detail = f"the line of {line.entry_id} is not the act that the log records"
+        raise LedgerDamagedError(detail)
+
+
+def _missing(lines: Sequence[LedgerLine], recorded: Collection[str]) -> list[LedgerLine]:
+    unknown = set(recorded) - {line.entry_id for line in lines}
     if unknown:
         detail = f"the erasure ledger lacks {len(unknown)} act(s) that the log records"
         raise LedgerBehindError(detail)

@@ -78,12 +78,20 @@ def open_sealed(
         return Opening()
     try:
         part = sealer.open_part(str(entry.entry_id), entry.sealed)
-        hashes = parse_identifiers(part.identifiers).hashes(sealer)
+        named = parse_identifiers(part.identifiers)
+        hashes = named.hashes(sealer)
+        # Exchanged owners would let the erasure of one subject destroy the key of another.
+        owner = named.owner(str(entry.entry_id)).hashed(sealer)
+        is_owned = sealer.keys.owns(owner, sealer.key_id(entry.sealed))
     except (ErasedError, SubjectKeyMissingError) as error:
         return _without_key(error, is_covered=commit_key(sealer.key_id(entry.sealed)) in erased)
     except AuditError as error:
         return Opening(finding=Finding(error.code, error.detail))
-    return Opening(hashes=hashes, commitment=part.commitment)
+    finding = None
+    if not is_owned:
+        detail = "the key of the sealed part is kept as somebody else's"
+        finding = Finding("subject-key-owner", detail)
+    return Opening(hashes=hashes, commitment=part.commitment, finding=finding)
 
 
 def _without_key(error: AuditError, *, is_covered: bool) -> Opening:

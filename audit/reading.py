@@ -371,10 +371,11 @@ class Reading:
         """Yield every entry with a sealed part, by its place."""
         yield from self._sealed(_SEALED)
 
-    def entry_ids(self, entry_types: Sequence[str]) -> set[str]:
-        """Return the ids of all entries of some types."""
-        query = select(col(LookupRow.entry_id)).where(col(LookupRow.entry_type).in_(entry_types))
-        return set(self._connection.scalars(query))
+    def records_of(self, entry_types: Sequence[str]) -> dict[str, Record]:
+        """Return every entry of some types by its id."""
+        place = col(LookupRow.leaf_index) == col(EntryRow.leaf_index)
+        query = _RECORDS.join(LookupRow, place).where(col(LookupRow.entry_type).in_(entry_types))
+        return {record.entry_id: record for record in self._records(query)}
 
     def _sealed(self, query: _AnySelect) -> "Iterator[Sealed]":
         ordered = query.order_by(col(LookupRow.leaf_index))

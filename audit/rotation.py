@@ -210,6 +210,11 @@ class Keyring:
         self._seen = -1
         self._lock = threading.Lock()
 
+    @property
+    def first_key(self) -> str:
+        """Return the verifier key of the log's beginning."""
+        return self._first.verifier_key
+
     def present_key(self, reading: Reading) -> str:
         """Return the verifier key that signs now, whether or not its private key is at hand."""
         with self._lock:

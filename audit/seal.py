@@ -55,6 +55,9 @@ class SubjectKeys(Protocol):
     def find(self, key_id: bytes) -> SubjectKey:
         """Return a key, or raise ErasedError or SubjectKeyMissingError."""
 
+    def owns(self, owner: bytes, key_id: bytes) -> bool:
+        """Tell whether a key is kept as this owner's."""
+
     def generation(self) -> int:
         """Return a number that is another one as soon as a key was destroyed."""
 

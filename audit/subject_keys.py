@@ -102,10 +102,11 @@ class KeyEncryption:
         KeyEncryptionError
             If it was wrapped under another key, or there is no key of this epoch.
         """
-        nonce, body = wrapped[:_NONCE_SIZE_BYTES], wrapped[_NONCE_SIZE_BYTES:]
         try:
+            nonce, body = wrapped[:_NONCE_SIZE_BYTES], wrapped[_NONCE_SIZE_BYTES:]
             return AESGCM(self._key(epoch)).decrypt(nonce, body, key_id)
-        except (InvalidTag, ValueError) as error:
+        except (InvalidTag, ValueError, TypeError) as error:
+            # Whoever edits the file can leave there what is no bytes.
             detail = f"the key-encryption key of epoch {epoch} is not the one that was used"
             raise KeyEncryptionError(detail) from error
 
@@ -213,6 +214,19 @@ class SubjectKeyStore:
         """Return the id of an owner's key; None when there is none."""
         row = self._read("SELECT key_id FROM subject_key WHERE owner = ?", owner)
         return None if row is None else bytes(row[0])
+
+    def owns(self, owner: bytes, key_id: bytes) -> bool:
+        """Tell whether a key is kept as this owner's.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the file cannot be read.
+        """
+        with self._lock:
+            if self._ids.get(owner) == key_id:
+                return True
+        return self.find_owner(owner) == key_id
 
     def generation(self) -> int:
         """Return a number that grows with every act of the ledger, in whatever process."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from audit.archive_check import complete_raw
-from audit.checkpoint import verify_checkpoint
+from audit.checkpoint import split_note, verify_checkpoint
 from audit.counters import CounterTally
 from audit.errors import (
     AuditError,
@@ -50,6 +50,7 @@ from audit.scan import (
 from audit.seal import Sealer
 from audit.store import Store
 from audit.vouched import Vouched, Vouchers, inspect_vouched
+from audit.working_tables import inspect_working_tables
 
 _CHUNK_LEAVES: Final = 1024
 _MOST_PROBLEMS: Final = 1000
@@ -222,6 +223,9 @@ def verify_store(
                 size = doubt.tree_size
                 place = size - 1 if isinstance(size, int) else None
                 inspection.note(place, doubt.code, doubt.detail)
+            # 5. What lets rows be changed past the guards is empty between transactions.
+            for leaf_index, code, detail in inspect_working_tables(connection):
+                inspection.note(leaf_index, code, detail)
     except StoreUnavailableError as error:
         unreadable = Problem(None, None, "store-unreadable", error.detail)
         return Report(ok=False, tree_size=0, root_hash=bytes(32), problems=(unreadable,))
@@ -431,6 +435,9 @@ def _checkpoint_fault(note: Any, vkeys: Sequence[str]) -> str | tuple[int, bytes
         except CheckpointInvalidError as error:
             fault = error.detail
         else:
+            # Others' signatures have a table of their own; here a further line is a foreign one.
+            if len(split_note(note)[1]) != 1:
+                return "the checkpoint has signatures beside the log's own"
             return head.tree_size, head.root_hash
     return fault
 

@@ -4,6 +4,7 @@ Both stand beside the tree, so no hash of the tree covers them; each is checked 
 the checkpoint that it is about and against the witness or authority that is known.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -107,7 +108,8 @@ def _cosignature_fault(
         return error.detail
     names = [f"{name}+{blob[:4].hex()}" for name, blob in signatures]
     times = [int.from_bytes(blob[4:12], "big") for _, blob in signatures]
-    if names != [witness] or times != [at_seconds]:
+    written = [f"— {name} {b64encode(blob).decode('ascii')}" for name, blob in signatures]
+    if names != [witness] or times != [at_seconds] or written != [line]:
         return "its line is of another witness or time"
     return None if found else "no witness of this name and key is known"
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from audit.canonical import facts_json, parse_json
+from audit.exported import OpenedRuns
 from audit.receipt import format_receipt
 from audit.records import EntryType
 from audit.rotation import read_key_changes
-from audit.store import Reading, Search
+from audit.store import Found, Reading, Search
 from models.content_store import content_digest, load_content
 from models.domain import Json
 from models.errors import BundleCorruptError
@@ -74,11 +75,14 @@ def write_orders(
     request: EvidenceRequest,
     covered: Covered,
     spool: Spool,
+    *,
     hash_order: Callable[[str], bytes],
+    opened: OpenedRuns,
 ) -> dict[str, Json] | None:
     """Write, for each order that was supplied, which decisions asked for are about it.
 
-    Order ids themselves stand in the bundle only when personal parts do.
+    Order ids themselves stand in the bundle only when personal parts do. Then the bundle shows
+    something of every decision of these orders, asked for or not: `opened` gets their places.
 
     Returns
     -------
@@ -88,14 +92,22 @@ def write_orders(
     if request.order_ids is None:
         return None
     selection, found = Selection(request), 0
+    named: set[int] = set()
     spool.open("orders.jsonl")
     for row, order_id in enumerate(request.order_ids, start=1):
-        places = sorted(_find_order(reading, selection, covered, hash_order(order_id)))
+        decisions = list(_find_order(reading, hash_order(order_id)))
+        places = sorted(
+            one.leaf_index
+            for one in decisions
+            if selection.finds(one) and covered.begin <= one.leaf_index < covered.end
+        )
         line: dict[str, Json] = {"row": row, "leaf_indexes": [*places]}
         if request.reason is not None:
             line["order_id"] = order_id
+            named.update(one.leaf_index for one in decisions)
         spool.add_line("orders.jsonl", facts_json(line))
         found += bool(places)
+    opened.merge(named)
     return {"supplied": len(request.order_ids), "found": found}
 
 
@@ -115,15 +127,11 @@ def write_keys(reading: Reading, covered: Covered, spool: Spool) -> None:
         spool.add_line("keys.jsonl", facts_json(line))
 
 
-def _find_order(
-    reading: Reading, selection: Selection, covered: Covered, order_hash: bytes
-) -> Iterator[int]:
+def _find_order(reading: Reading, order_hash: bytes) -> Iterator[Found]:
     search = Search(entry_type=EntryType.DECISION, order_hash=order_hash, limit=_PAGE)
     while True:
         page = reading.search(search)
-        for found in page:
-            if selection.finds(found) and covered.begin <= found.leaf_index < covered.end:
-                yield found.leaf_index
+        yield from page
         if len(page) < _PAGE:
             return
         search = replace(search, cursor=page[-1].leaf_index)

@@ -11,6 +11,7 @@ from audit.anchor import anchors_between, first_anchored_size
 from audit.canonical import facts_json, parse_json
 from audit.cosignature import cosignatures_between, first_cosigned_size
 from audit.errors import PurgeInvalidError, RecordMalformedError
+from audit.exported import OpenedRuns
 from audit.merkle import Tree, consistency_ids, edge_ids, inclusion_ids, peaks
 from audit.receipt import format_receipt
 from audit.records import EntryType
@@ -83,6 +84,8 @@ class Gathered:
         Names of destroyed keys, each with the leaf index of the erasure's entry.
     purges, purged
         What the log says was purged, and leaf indexes of what of it would be here.
+    opened
+        Where the entries stand whose personal parts were opened.
     """
 
     types: Counter[str] = field(default_factory=Counter)
@@ -97,6 +100,7 @@ class Gathered:
     erasures: dict[str, int] = field(default_factory=dict)
     purges: Purges = field(default_factory=Purges)
     purged: set[int] = field(default_factory=set)
+    opened: OpenedRuns = field(default_factory=OpenedRuns)
 
 
 def write_checkpoints(reading: Reading, covered: Covered, spool: Spool) -> int:
@@ -289,6 +293,7 @@ def _write_personal(record: Record, gathered: Gathered, spool: Spool, disclose: 
         line["salt"] = _base64(disclosed.salt)
         line["identifiers"] = disclosed.identifiers.decode()
         line["plain"] = disclosed.plain.decode()
+        gathered.opened.add(record.leaf_index)
     elif disclosed is not None and disclosed.commitment in gathered.erasures:
         place = gathered.erasures[disclosed.commitment]
         line["erased_by"] = place

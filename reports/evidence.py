@@ -71,6 +71,8 @@ class Evidence:
         Hexadecimal digests of the manifest and of the zip.
     size_bytes
         Of the zip.
+    opened
+        Runs of leaf indexes, first and last, of the entries whose personal parts are in it.
     """
 
     begin: int
@@ -81,6 +83,7 @@ class Evidence:
     manifest_sha256: str
     bundle_sha256: str
     size_bytes: int
+    opened: list[Json]
 
 
 def build_evidence(
@@ -152,7 +155,14 @@ def build_evidence(
             raise EvidenceRequestError("not all of these are decisions of the period and kind")
         # 3. What a reader needs from elsewhere.
         extras = write_extras(reading, covered, gathered, spool, folders)
-        orders = write_orders(reading, request, covered, spool, hash_order)
+        orders = write_orders(
+            reading,
+            request,
+            covered,
+            spool,
+            hash_order=hash_order,
+            opened=gathered.opened,
+        )
         # 4. The statement of all that, signed.
         _write_fixed(spool, request)
         counts: dict[str, Json] = {
@@ -188,6 +198,7 @@ def build_evidence(
         manifest_sha256=digest,
         bundle_sha256=bundle_sha256,
         size_bytes=size_bytes,
+        opened=gathered.opened.describe(),
     )
 
 

@@ -214,7 +214,7 @@ class ExportUnfinishedError(ServiceError):
 
 
 class ExportInterruptedError(ServiceError):
-    """The service stopped while it exported; nothing was exported."""
+    """The service stopped, or somebody was erased, while it exported; there is no file."""
 
     code = "export-interrupted"
     default_remedy = "Ask for it again: `POST /v1/exports`."

@@ -57,6 +57,11 @@ def make_secret() -> str:
     return _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
 
 
+def hash_secret(secret: str) -> bytes:
+    """Return what is kept of a key: its SHA-256, 32 bytes."""
+    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
 class ApiKeys:
     """The table of API keys.
 
@@ -77,7 +82,7 @@ class ApiKeys:
         StoreUnavailableError
             If the table cannot be read.
         """
-        digest = sha256(key.encode("utf-8", "surrogatepass")).digest()
+        digest = hash_secret(key)
         query = select(col(ApiKeyRow.id), col(ApiKeyRow.role)).where(
             col(ApiKeyRow.key_sha256) == digest, col(ApiKeyRow.revoked_at).is_(None)
         )
@@ -100,7 +105,7 @@ class ApiKeys:
             id=key.id,
             name=key.name,
             role=key.role.value,
-            key_sha256=sha256(secret.encode()).digest(),
+            key_sha256=hash_secret(secret),
             created_at=key.created_at,
             revoked_at=None,
         )

@@ -45,6 +45,13 @@ def erase(
     say(f"entry    {erased['entry_id']}, leaf {read_object(erased['receipt'])['leaf_index']}")
     lost = erased["lost"]
     say(f"gone     {', '.join(map(str, lost if isinstance(lost, list) else []))}")
+    exports = erased["exports"]
+    for one in map(read_object, exports if isinstance(exports, list) else []):
+        done = "removed" if one["removed"] else "REMOVE IT wherever it is"
+        say(
+            f"export   entry {one['entry_id']}, {one['exported_at']}, "
+            f"sha256 {one['bundle_sha256']}: {done}"
+        )
 
 
 @holds.command("add")

@@ -7,9 +7,9 @@ from typing import Annotated
 import orjson
 import typer
 
-from audit.errors import AuditError, ProofInvalidError
+from audit.errors import ProofInvalidError
 from audit.receipt import parse_receipt, verify_receipt
-from audit.verify import Report, verify_store
+from audit.verify import Report
 from models.domain import Json, Language
 from service.answers import JsonObject
 from service.cli.options import (
@@ -30,8 +30,8 @@ from service.cli.output import (
 from service.cli.replay import print_sample
 from service.language import text_language
 from service.settings import Settings
-from service.usecases.anchor import load_vouchers
 from service.usecases.check_bundle import replay_bundle, run_verifier
+from service.usecases.check_store import verify_everything
 from service.usecases.records import read_object
 from service.wiring import open_platform
 
@@ -120,22 +120,11 @@ def _verify_bundle(
 
 def _verify_store(settings: Settings, vkey: str | None) -> JsonObject:
     require_store(settings)
-    with open_platform(settings) as platform, progress_bar() as advance:
-        report = verify_store(
-            platform.store,
-            [vkey or platform.signer.verifier_key],
-            platform.sealer,
-            lambda done, total: advance("verify", done / max(total, 1)),
-            load_vouchers(settings),
+    with progress_bar() as advance:
+        checked = verify_everything(
+            settings, vkey, lambda done, total: advance("verify", done / max(total, 1))
         )
-        result = _describe(report)
-        try:
-            platform.notary.verify(platform.store)
-        except AuditError as error:
-            result["ok"] = False
-            found = {"leaf_index": None, "entry_id": None, "code": error.code}
-            result["problems"] = [*_problems(result), {**found, "detail": error.detail}]
-    return result
+    return _describe(checked)
 
 
 def _problems(result: JsonObject) -> list[Json]:

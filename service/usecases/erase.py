@@ -14,6 +14,7 @@ from models.domain import Json
 from models.errors import FieldFault
 from service.answers import JsonObject
 from service.errors import RequestInvalidError
+from service.usecases.exported import remove_exports
 from service.usecases.records import new_id
 from service.wiring import Platform
 
@@ -58,7 +59,8 @@ def erase_subject(
     -------
     JsonObject
         The entry that proves it, how many records of each type it covers, their decisions' ids
-        (at most 1000), and what can no longer be shown.
+        (at most 1000), what can no longer be shown, and the exports that opened any of them: the
+        files of our own are removed, the others are the operator's to remove.
 
     Raises
     ------
@@ -79,7 +81,12 @@ def erase_subject(
     line = build_line(
         Act.ERASE, entry_id=new_id(), key_id=key_id, now=now, actor=actor, reason=reason
     )
+    # Before the key, so that a crash in between leaves no file of ours that shows the subject.
+    if not platform.subject_keys.ledger.is_held(key_id):
+        remove_exports(platform, _find_records(platform, owner))
     erased = erase(vault, owner, line, now)
+    leaf_indexes = [one.leaf_index for one in erased.records]
+    exports: list[Json] = [*remove_exports(platform, leaf_indexes)]
     counts: dict[str, Json] = {**Counter(one.entry_type for one in erased.records)}
     decisions: list[Json] = [
         one.entry_id for one in erased.records if one.entry_type == EntryType.DECISION
@@ -90,6 +97,7 @@ def erase_subject(
         "records": counts,
         "decision_ids": decisions[:_MOST_NAMED],
         "lost": [*LOST],
+        "exports": exports[:_MOST_NAMED],
         "receipt": _receipt(erased.entry),
     }
 
@@ -123,6 +131,16 @@ def hold_subject(
     line = build_line(act, entry_id=new_id(), key_id=key_id, now=now, actor=actor, reason=reason)
     entry = hold(vault, line, now)
     return {"entry_id": entry.entry_id, "held": is_held, "receipt": _receipt(entry)}
+
+
+def _find_records(platform: Platform, owner: Owner) -> list[int]:
+    hashed = platform.sealer.keyed_hash(owner.domain, owner.name)
+    is_order = owner.domain == "order"
+    with platform.store.reading() as reading:
+        found = reading.sealed_by(
+            order_hash=hashed if is_order else None, subject_hash=None if is_order else hashed
+        )
+    return [one.leaf_index for one in found]
 
 
 def _vault(platform: Platform) -> Vault:

@@ -36,6 +36,7 @@ def export_evidence(
     *,
     actor: str,
     most_entries: int | None = None,
+    staging_folder: Path | None = None,
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> JsonObject:
     """Write an evidence bundle and record that it was exported.
@@ -50,6 +51,8 @@ def export_evidence(
         Id of the API key, or the command line.
     most_entries
         Largest range; None for any.
+    staging_folder
+        Where the file is made, on the disk of `out`; None makes it beside `out`.
     on_progress
         Called with entries written and entries in all.
 
@@ -69,7 +72,7 @@ def export_evidence(
     """
     request = replace(request, from_at=_aware(request.from_at), to_at=_aware(request.to_at))
     settings = platform.settings
-    staging = out.with_name(f".{out.name}.{new_id()}.part")
+    staging = (staging_folder or out.parent) / f".{out.name}.{new_id()}.part"
     try:
         evidence = build_evidence(
             platform.store,
@@ -143,6 +146,8 @@ def _entry(platform: Platform, request: EvidenceRequest, evidence: Evidence, act
             "asked": asked,
             "range": {"begin": evidence.begin, "end": evidence.end, "head": evidence.head},
             "decisions": evidence.matched,
+            # Whose personal parts left: an erasure names the exports by it (docs/erasure.md).
+            "opened": evidence.opened,
             "manifest_sha256": evidence.manifest_sha256,
             "bundle_sha256": evidence.bundle_sha256,
             "bytes": evidence.size_bytes,

@@ -1,7 +1,9 @@
 """Exports asked for over HTTP: one at a time, in the background, each with its file of state.
 
 The state lies beside the bundle, so that it outlives the process; a job that the process did not
-finish reads as interrupted. Nothing of an export can be had before its entry is in the log.
+finish reads as interrupted. Nothing of an export can be had before its entry is in the log. Files
+with opened personal parts leave the folder with the erasure of anybody in them
+(`service.usecases.exported`), and what a killed process left half made with the next start.
 """
 
 import threading
@@ -28,6 +30,7 @@ from service.errors import (
 )
 from service.logs import describe_exception
 from service.usecases.export import export_evidence
+from service.usecases.exported import Work, open_work
 from service.usecases.records import new_id, read_object
 from service.wiring import Platform
 
@@ -54,10 +57,12 @@ class ExportJobs:
         self._active: set[str] = set()
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._work: Work | None = None
         self._thread = threading.Thread(target=self._run, name="exports", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Remove what killed processes left, and start the thread."""
+        self._work = open_work(self._folder)
         self._thread.start()
 
     def close(self) -> None:
@@ -65,6 +70,8 @@ class ExportJobs:
         self._closing.set()
         self._waiting.put(None)
         self._thread.join()
+        if self._work is not None:
+            self._work.close()
 
     def submit(
         self, request: EvidenceRequest, actor: str, used: Idempotency | None
@@ -163,6 +170,8 @@ class ExportJobs:
     def _export(self, export_id: str, request: EvidenceRequest, actor: str) -> None:
         state = self._load(export_id) or {"export_id": export_id}
         self._save({**state, "status": "running"})
+        keys = self._platform.sealer.keys
+        generation = keys.generation()
         try:
             result = export_evidence(
                 self._platform,
@@ -170,6 +179,7 @@ class ExportJobs:
                 self._folder / f"{export_id}.zip",
                 actor=actor,
                 most_entries=self._platform.settings.export_max_entries,
+                staging_folder=None if self._work is None else self._work.folder,
                 on_progress=self._go_on,
             )
         except PlatformError as error:
@@ -180,6 +190,11 @@ class ExportJobs:
             raise
         else:
             self._save({**state, "status": "done", "result": result})
+            # An erasure that fell into the export may have looked for its file too early.
+            if request.reason is not None and keys.generation() != generation:
+                (self._folder / f"{export_id}.zip").unlink(missing_ok=True)
+                erased = ExportInterruptedError("a data subject was erased meanwhile")
+                self._save({**state, "status": "failed", "problem": _problem(erased)})
             self._remove_old()
 
     def _go_on(self, _done: int, _total: int) -> None:

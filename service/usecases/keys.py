@@ -1,10 +1,13 @@
 """Creating and revoking API keys; each is an entry of the log that names the actor."""
 
+from dataclasses import replace
+from datetime import datetime
+
 from audit.canonical import facts_json
 from audit.records import Entry, EntryType
 from models.domain import Json
 from service.auth import Role
-from service.state import ApiKey, make_secret
+from service.state import ApiKey, hash_secret, make_secret
 from service.usecases.records import build_nonce, new_id
 from service.wiring import Platform
 
@@ -28,8 +31,11 @@ def create_key(platform: Platform, name: str, role: Role, actor: str) -> tuple[A
     """
     key = ApiKey(new_id(), name, role, platform.now(), None)
     secret = make_secret()
-    # The entry comes first: no key ever works without its entry.
-    platform.writer.record_one(_entry(platform, EntryType.KEY_CREATED, key, actor))
+    # The entry comes first: no key ever works without its entry. It names the secret's hash, so
+    # that nobody can put another secret in its place.
+    digest: dict[str, Json] = {"key_sha256": hash_secret(secret).hex()}
+    entry = _entry(EntryType.KEY_CREATED, key, actor, key.created_at)
+    platform.writer.record_one(replace(entry, facts={**(entry.facts or {}), **digest}))
     platform.api_keys.add(key, secret)
     return key, secret
 
@@ -46,16 +52,16 @@ def revoke_key(platform: Platform, key_id: str, actor: str) -> ApiKey:
     """
     # The key dies first: a crash in between leaves a dead key without its entry, never a live one.
     key = platform.api_keys.revoke(key_id, platform.now())
-    platform.writer.record_one(_entry(platform, EntryType.KEY_REVOKED, key, actor))
+    platform.writer.record_one(_entry(EntryType.KEY_REVOKED, key, actor, platform.now()))
     return key
 
 
-def _entry(platform: Platform, entry_type: EntryType, key: ApiKey, actor: str) -> Entry:
+def _entry(entry_type: EntryType, key: ApiKey, actor: str, now: datetime) -> Entry:
     sealed: dict[str, Json] = {"name": key.name}
     return Entry(
         entry_id=new_id(),
         entry_type=entry_type,
-        recorded_at=platform.now(),
+        recorded_at=now,
         header={},
         facts={**build_nonce(), "key_id": key.id, "role": key.role.value, "actor": actor},
         personal=facts_json(sealed),

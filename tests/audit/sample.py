@@ -74,6 +74,9 @@ class DerivedKeys:
     def find(self, key_id: bytes) -> SubjectKey:
         return SubjectKey(key_id, hmac.digest(self._secret, key_id, "sha256"))
 
+    def owns(self, owner: bytes, key_id: bytes) -> bool:
+        return self.key_of(owner).key_id == key_id
+
     def generation(self) -> int:
         return 0
 

@@ -282,7 +282,7 @@ def test_nothing_is_recorded_under_a_key_that_was_destroyed_meanwhile(vault: Vau
 
         def __init__(self) -> None:
             self.prepare, self.key_of = vault.keys.prepare, vault.keys.key_of
-            self.find = vault.keys.find
+            self.find, self.owns = vault.keys.find, vault.keys.owns
 
         def generation(self) -> int:
             number = next(sizes)
@@ -326,7 +326,7 @@ def test_only_an_erasure_may_empty_look_ups(database: SampleDatabase, vault: Vau
         assert raw.execute(statement).rowcount == 1
     raw.close()
     # Whoever does it without an erasure is found out: the seal still knows.
-    assert {p.code for p in verified(vault).problems} == {"lookup", "idempotency"}
+    assert {p.code for p in verified(vault).problems} == {"lookup", "idempotency", "erasing-left"}
 
 
 def test_an_erased_entry_that_is_still_looked_up_is_found(
