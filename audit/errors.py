@@ -210,6 +210,16 @@ class KeyEncryptionError(AuditError):
     default_remedy = "Give the service the key-encryption key of the epoch that the detail names."
 
 
+class KeyUnavailableError(AuditError):
+    """The key-encryption key cannot be had at the moment, so nothing is sealed or opened."""
+
+    code = "key-unavailable"
+    default_remedy = (
+        "Restore access to the key service that CANDOR_KMS_COMMAND asks; the service goes on by "
+        "itself, then send the request again."
+    )
+
+
 class LedgerDamagedError(AuditError):
     """The erasure ledger cannot be read, so nothing that was sealed may be shown."""
 

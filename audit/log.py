@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from audit.canonical import canonical_json, facts_json
 from audit.checkpoint import Checkpoint, LogSigner, parse_checkpoint
+from audit.clock import delay_header, read_last_time
 from audit.errors import (
     CheckpointInvalidError,
     IdempotencyConflictError,
@@ -189,8 +190,9 @@ def append(
         authority.verify_head(writing, _verify_head(old_note, old_size, known))
         # 3. Separate new entries from retries and conflicts.
         plan = _resolve(drafts, writing)
-        # 4. Decide again what was decided with counts that have moved on.
+        # 4. Decide again what was decided with counts that have moved on; no time runs backwards.
         groups = [_recounted(draft, writing, sealer) for draft in plan.new]
+        groups = _in_time(groups, read_last_time(writing, old_size))
         new = [draft for group in groups for draft in group.all()]
         # 5. Extend the tree and sign its new head.
         new_nodes = extend(old_size, [draft.leaf_hash for draft in new], known)
@@ -295,6 +297,25 @@ def _recounted(draft: _Draft, writing: Writing, sealer: Sealer) -> _Draft:
     if draft.counted is not None:
         writing.count_up(Counter(draft.counted.taken))
     return draft
+
+
+def _in_time(groups: list[_Draft], last: datetime | None) -> list[_Draft]:
+    timed = []
+    for group in groups:
+        head = _not_before(group, last)
+        last, rest = head.recorded_at, []
+        for draft in group.rest:
+            rest.append(_not_before(draft, last))
+            last = rest[-1].recorded_at
+        timed.append(replace(head, rest=tuple(rest)))
+    return timed
+
+
+def _not_before(draft: _Draft, last: datetime | None) -> _Draft:
+    if last is None or draft.recorded_at >= last:
+        return draft
+    leaf = delay_header(draft.leaf, draft.recorded_at, last)
+    return replace(draft, leaf=leaf, leaf_hash=leaf_hash(leaf), recorded_at=last)
 
 
 def _sha256_hex(part: bytes | None) -> str | None:

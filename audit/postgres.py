@@ -16,11 +16,18 @@ from sqlalchemy.engine import URL
 
 from audit.errors import UnsafeStoreError
 from audit.guards import GUARDED_TABLES, guard_names, partition_guard_names
-from audit.sqlite import IMMEDIATE
+from audit.sqlite import IMMEDIATE, POOL_SECONDS
 from audit.tables import MAY_CHANGE, MAY_REMOVE, METADATA
 
 _OLDEST_SERVER: Final = 150_000
-_CONNECT_SECONDS: Final = "10"
+# libpq's defaults wait hours for a host that vanished without a word.
+_PATIENCE: Final = {
+    "connect_timeout": "10",
+    "tcp_user_timeout": "10000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+}
 # Any constant will do that no other program takes in the same database.
 LOG_LOCK: Final = 4_840_219_107_533_201
 _Values: TypeAlias = dict[str, Any]
@@ -114,10 +121,10 @@ def open_postgres(url: URL, *, busy_timeout_ms: int) -> Engine:
     busy_timeout_ms
         How long a writer waits for another.
     """
-    if "connect_timeout" not in url.query:
-        url = url.update_query_dict({"connect_timeout": _CONNECT_SECONDS})
+    url = url.update_query_dict(_PATIENCE | dict(url.query))
     engine = create_engine(
         url,
+        pool_timeout=POOL_SECONDS,
         # The writer reads after it has waited, so each statement needs a snapshot of its own.
         isolation_level="READ COMMITTED",
         # Prepared statements and type look-ups would be state of a session.

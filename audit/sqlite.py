@@ -6,14 +6,17 @@ pair of version and journal mode is checked before anything is written, and refu
 
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pysqlite3
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, make_url
 
 from audit.errors import StoreUnavailableError, UnsafeStoreError
 
 IMMEDIATE: Final = "candor_immediate"
+# How long one waits for a connection while others use them all; then the store is unavailable.
+POOL_SECONDS: Final = 5.0
 _FILE: Final = "candor_file"
 _WAL_INTRODUCED: Final = (3, 7, 0)
 _WAL_RESET_FIXED: Final = (3, 51, 3)
@@ -76,6 +79,8 @@ def open_sqlite(
     ------
     UnsafeStoreError
         If the settings asked for, or those that SQLite then reports, are unsafe.
+    StoreUnavailableError
+        If the file is missing and cannot be made, or its write-ahead log is there without it.
 
     Notes
     -----
@@ -84,9 +89,18 @@ def open_sqlite(
     """
     version: tuple[int, ...] = pysqlite3.sqlite_version_info
     verify_safe_pair(version, journal_mode, synchronous)
-    engine = create_engine(url, module=pysqlite3)
-
-    database = engine.url.database or ""
+    database = make_url(url).database or ""
+    if database in ("", ":memory:"):
+        raise UnsafeStoreError("a database in memory is no store")
+    _make_file(database)
+    engine = create_engine(
+        url,
+        module=pysqlite3,
+        pool_timeout=POOL_SECONDS,
+        # Never makes a file: one in the place of a database that was taken away would be empty,
+        # and SQLite removes the write-ahead log beside an empty database, with what it holds.
+        creator=lambda: _connect(database),
+    )
 
     def prepare(connection: Any, record: Any) -> None:  # noqa: ANN401 - a DBAPI connection has no type
         # The driver would begin transactions late and by itself; `begin` below does it instead.
@@ -118,6 +132,35 @@ def open_sqlite(
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
     return engine
+
+
+def _make_file(database: str) -> None:
+    if _is_missing(database):
+        try:
+            Path(database).touch()
+        except OSError as error:
+            detail = f"the database file cannot be made: {error.strerror}"
+            raise StoreUnavailableError(detail) from error
+
+
+def _connect(database: str) -> Any:  # noqa: ANN401 - a DBAPI connection has no type
+    _is_missing(database)
+    address = f"file:{quote(str(Path(database).absolute()))}?mode=rw"
+    return pysqlite3.connect(address, uri=True, check_same_thread=False)
+
+
+def _is_missing(database: str) -> bool:
+    path, left = Path(database), Path(f"{database}-wal")
+    try:
+        is_empty = not path.exists() or not path.stat().st_size
+        if is_empty and left.exists() and left.stat().st_size:
+            raise StoreUnavailableError(
+                f"{path.name} is gone or empty, but its write-ahead log is there",
+                f"Put {path.name} back beside {left.name}: together they hold what was recorded.",
+            )
+        return not path.exists()
+    except OSError as error:
+        raise StoreUnavailableError(f"the database: {error.strerror}") from error
 
 
 def _identify(database: str) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ in one transaction.
 
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -25,6 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from audit.errors import (
     ErasedError,
     KeyEncryptionError,
+    KeyUnavailableError,
     StoreUnavailableError,
     SubjectKeyMissingError,
 )
@@ -40,6 +42,7 @@ _NONCE_SIZE_BYTES: Final = 12
 _MOST_CACHED: Final = 50_000
 # SQLite allows 32,766 values in a statement.
 _MOST_NAMES: Final = 5_000
+_REFUSED_SECONDS: Final = 1.0
 _CHECK_ID: Final = b"candor key check"
 _TABLES: Final = (
     """
@@ -61,6 +64,15 @@ class KeyEncryption:
         process may have rotated.
     random_bytes
         Source of nonces.
+    lease_seconds
+        How long keys are used before `load` is asked for them again; None means for ever.
+    clock
+        Seconds, rising.
+
+    Raises
+    ------
+    KeyUnavailableError
+        Here and in every method, when `load` raises it.
 
     Examples
     --------
@@ -73,14 +85,35 @@ class KeyEncryption:
         self,
         load: Callable[[], Mapping[int, bytes]],
         random_bytes: Callable[[int], bytes] = os.urandom,
+        *,
+        lease_seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
         self._random_bytes = random_bytes
-        self._keys = dict(load())
+        self._lease_seconds = float("inf") if lease_seconds is None else lease_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._refused: tuple[float, KeyUnavailableError] | None = None
+        self._keys: dict[int, bytes] = {}
+        self._renew_at = float("-inf")
+        self.renew()
+
+    def renew(self) -> None:
+        """Ask for the keys again if their lease is over; without them nothing is left in memory."""
+        if self._clock() < self._renew_at:
+            return
+        with self._lock:
+            # Others waited while this one asked, and need not ask again.
+            if self._refused is not None and self._clock() < self._refused[0]:
+                raise self._refused[1]
+            if self._clock() >= self._renew_at:
+                self._ask()
 
     def newest(self) -> int:
         """Return the highest epoch that there is a key for."""
-        self._keys = dict(self._load())
+        with self._lock:
+            self._ask()
         return max(self._keys)
 
     def wrap(self, epoch: int, key_id: bytes, key: bytes) -> bytes:
@@ -111,11 +144,27 @@ class KeyEncryption:
             raise KeyEncryptionError(detail) from error
 
     def _key(self, epoch: int) -> bytes:
-        if epoch not in self._keys:
-            self._keys = dict(self._load())
-        if epoch not in self._keys:
+        self.renew()
+        keys = self._keys
+        if epoch not in keys:
+            with self._lock:
+                keys = self._ask()
+        if epoch not in keys:
             raise KeyEncryptionError(f"there is no key-encryption key of epoch {epoch}")
-        return self._keys[epoch]
+        return keys[epoch]
+
+    def _ask(self) -> dict[int, bytes]:
+        try:
+            self._keys = dict(self._load())
+        except KeyUnavailableError as error:
+            self._keys = {}
+            self._renew_at = float("-inf")
+            # A key service that is down is not asked anew by every request that waits.
+            self._refused = (self._clock() + _REFUSED_SECONDS, error)
+            raise
+        self._refused = None
+        self._renew_at = self._clock() + self._lease_seconds
+        return self._keys
 
 
 class SubjectKeyStore:
@@ -289,6 +338,23 @@ class SubjectKeyStore:
         with self._transaction() as connection:
             return self._read_epoch(connection)
 
+    def verify_usable(self) -> int:
+        """Check that keys can be had, and return the epoch that new ones are wrapped under.
+
+        Raises
+        ------
+        KeyUnavailableError, KeyEncryptionError
+            If the key-encryption key is not to be had, or is another.
+        StoreUnavailableError
+            If the file cannot be read.
+        """
+        self._forget_erased()
+        row = self._read("SELECT epoch, wrapped FROM key_epoch WHERE epoch >= ?", 0)
+        if row is None:
+            raise StoreUnavailableError("the key store is empty")
+        self._encryption.unwrap(row[0], _CHECK_ID, row[1])
+        return int(row[0])
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -342,6 +408,13 @@ class SubjectKeyStore:
         return found
 
     def _forget_erased(self) -> None:
+        try:
+            self._encryption.renew()
+        except KeyUnavailableError:
+            # What was unwrapped before is of the key that cannot be had any more.
+            with self._lock:
+                self._clear()
+            raise
         size = self._ledger.size()
         with self._lock:
             if size != self._generation:
@@ -376,7 +449,7 @@ class SubjectKeyStore:
                 "another reader keeps the key store's log from being emptied"
             )
 
-    def _read(self, query: str, value: bytes) -> tuple[Any, ...] | None:
+    def _read(self, query: str, value: bytes | int) -> tuple[Any, ...] | None:
         # One statement straight to the driver: a search or a verification reads many keys.
         with _own_errors(), closing(self._engine.raw_connection()) as connection:
             try:

@@ -42,12 +42,14 @@ from service.logs import open_log
 from service.metrics import Metrics
 from service.problems import UNAVAILABLE, find_problem, render_problem
 from service.settings import Settings
+from service.turns import Turns
 from service.usecases.export_jobs import running_exports
 from service.usecases.pull import scheduled_pulls
 from service.usecases.vouching import scheduled_vouching
 from service.web import api_pages
 from service.wiring import open_platform
 
+_READING_THREADS = 32
 _NOT_FOUND, _METHOD_NOT_ALLOWED = 404, 405
 
 
@@ -65,7 +67,8 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         limiter = anyio.to_thread.current_default_thread_limiter()
-        limiter.total_tokens = settings.request_threads
+        # Those that record take turns; so many threads more are always left for those that read.
+        limiter.total_tokens = settings.request_threads + _READING_THREADS
         with (
             open_platform(settings, metrics=metrics) as platform,
             scheduled_pulls(platform, log),
@@ -73,6 +76,11 @@ def create_app(settings: Settings) -> FastAPI:
             running_exports(platform, log) as jobs,
         ):
             app.state.platform, app.state.exports = platform, jobs
+            app.state.turns = Turns(
+                at_once=settings.request_threads,
+                waiting_max=settings.queue_max_entries,
+                deadline_seconds=settings.request_deadline_seconds,
+            )
             yield
 
     # 2. The routes.

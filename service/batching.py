@@ -11,14 +11,25 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Final
 
-from audit.errors import IdempotencyConflictError, StoreUnavailableError
+from audit.errors import (
+    IdempotencyConflictError,
+    KeyUnavailableError,
+    LogDamagedError,
+    StoreUnavailableError,
+)
 from audit.log import Appended
 from audit.records import Entry
 from models.errors import PlatformError
 from service.errors import DeadlineError, OverloadedError
 
+# How long the present request waited for its turn (`service.turns`), of its deadline.
+WAITED_SECONDS: ContextVar[float] = ContextVar("waited_seconds", default=0.0)
+# What concerns every entry alike.
+_OF_THE_STORE: Final = (StoreUnavailableError, KeyUnavailableError, LogDamagedError)
 Append = Callable[[Sequence[Entry]], "list[Appended | IdempotencyConflictError]"]
 Observe = Callable[[int], None]
 
@@ -41,7 +52,7 @@ class Writer:
     queue_max_entries
         How many entries may wait.
     deadline_seconds
-        How long a caller waits for its record.
+        How long a caller waits for its record, its turn before included.
     on_commit
         Told the size of each batch that became durable.
     """
@@ -63,6 +74,8 @@ class Writer:
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closing = False
+        self._commit_began: float | None = None
+        self._failed: tuple[float, PlatformError] | None = None
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
 
     def start(self) -> None:
@@ -73,6 +86,17 @@ class Writer:
     def depth(self) -> int:
         """Return how many entries wait."""
         return len(self._waiting)
+
+    def stalled_seconds(self) -> float:
+        """Return how long the commit under way has taken; 0 when there is none."""
+        began = self._commit_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    def recent_failure(self, seconds: float) -> PlatformError | None:
+        """Return why the last commit failed, if it did and that is not longer ago."""
+        failed = self._failed
+        is_recent = failed is not None and time.monotonic() - failed[0] < seconds
+        return failed[1] if failed is not None and is_recent else None
 
     def is_alive(self) -> bool:
         """Tell whether the thread runs."""
@@ -92,7 +116,7 @@ class Writer:
             When the queue has no room within the deadline (at once for a single entry), or the
             service is stopping.
         """
-        deadline = time.monotonic() + self._deadline_seconds
+        deadline = time.monotonic() + self._deadline_seconds - WAITED_SECONDS.get()
         room_by = deadline if len(entries) > 1 else 0.0
         return [self._result(future, deadline) for future in self._submit(entries, room_by)]
 
@@ -155,11 +179,15 @@ class Writer:
     def _commit(self, batch: list[_Waiting]) -> None:
         if not batch:
             return
+        self._commit_began = time.monotonic()
         try:
             results = self._append([item.entry for item in batch])
         except Exception as error:  # noqa: BLE001 - the thread must outlive any failed batch
             self._fail(batch, error)
             return
+        finally:
+            self._commit_began = None
+        self._failed = None
         self._on_commit(len(batch))
         for item, result in zip(batch, results, strict=True):
             if isinstance(result, IdempotencyConflictError):
@@ -168,7 +196,9 @@ class Writer:
                 item.future.set_result(result)
 
     def _fail(self, batch: list[_Waiting], error: Exception) -> None:
-        if len(batch) > 1 and not isinstance(error, StoreUnavailableError):
+        if isinstance(error, _OF_THE_STORE):
+            self._failed = time.monotonic(), error
+        elif len(batch) > 1:
             # One bad entry must not fail its neighbours.
             for item in batch:
                 self._commit([item])

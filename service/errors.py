@@ -105,6 +105,16 @@ class DeadlineError(ServiceError):
     default_remedy = "Send the request again with the same Idempotency-Key."
 
 
+class ClockBehindError(ServiceError):
+    """The clock of this machine is behind what the log has recorded already."""
+
+    code = "clock-behind"
+    default_remedy = (
+        "Set the clocks of all machines right (NTP); until then entries bear the time of the last "
+        "one, and their own clock's beside it."
+    )
+
+
 class KeyFileError(ServiceError):
     """A key of the log or of the seals is missing or malformed."""
 

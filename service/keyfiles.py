@@ -3,8 +3,9 @@
 Each is 32 random bytes in base64, one file of mode 0600, created once and never replaced: a log
 that has entries cannot go on under new keys, so a missing file is then an error. Key-encryption
 keys have epochs: a rotation adds the next one, wraps all subject keys under it and only then
-removes the one before. `key-encryption.key` is epoch 1, `key-encryption-2.key` the next. A signing
-key that a rotation or a recovery brings in has a file of its own beside the first.
+removes the one before. `key-encryption.key` is epoch 1, `key-encryption-2.key` the next; where a
+key service is set (`service.kms`) the file ends in `.wrapped` and holds the key as that service
+wrapped it. A signing key that a rotation or a recovery brings in has a file of its own.
 """
 
 import base64
@@ -23,12 +24,14 @@ from pydantic import SecretStr
 from audit.checkpoint import LogSigner, parse_verifier_key
 from audit.subject_keys import STORE_NAME, KeyEncryption, SubjectKeyStore, open_subject_keys
 from service.errors import KeyFileError
+from service.kms import KeyService
 from service.settings import Settings
 
 _SIZE_BYTES = 32
 _PRIVATE = 0o600
 _KEY_ENCRYPTION = "key-encryption"
-_EPOCH_FILE = re.compile(r"^key-encryption-([1-9][0-9]{0,8})\.key$")
+_EPOCH_FILE = re.compile(r"^key-encryption(?:-([1-9][0-9]{0,8}))?\.(?:key|wrapped)$")
+_WRAPPED = ".wrapped"
 _EPOCH_GIVEN = re.compile(r"^(?:([1-9][0-9]{0,8}):)?([A-Za-z0-9+/=]+)$")
 _SIGNING = "log-signing"
 
@@ -130,13 +133,18 @@ def load_key_encryption(settings: Settings, *, may_create: bool) -> dict[int, by
     ------
     KeyFileError
         When there is none, or one is not 32 bytes in base64.
+    KeyUnavailableError
+        When the key service does not give one.
     """
-    if settings.key_encryption_key is not None:
-        return _parse_epochs(settings.key_encryption_key.get_secret_value())
-    paths = _epoch_files(settings)
-    if not paths:
-        paths = {1: settings.keys / f"{_KEY_ENCRYPTION}.key"}
-    return {epoch: _read(path, may_create=may_create) for epoch, path in paths.items()}
+    given = settings.key_encryption_key
+    epochs = {} if given is None else _parse_epochs(given.get_secret_value())
+    # A key service takes over from a secret that is given; files never do.
+    paths = _epoch_files(settings) if settings.kms_command or not epochs else {}
+    if not paths and not epochs:
+        _require_creation(f"{_KEY_ENCRYPTION}.key", may_create=may_create)
+        _create_epoch(settings, 1)
+        paths = _epoch_files(settings)
+    return epochs | {epoch: _read_epoch(settings, path) for epoch, path in paths.items()}
 
 
 def open_subject_key_store(settings: Settings, *, may_create: bool) -> SubjectKeyStore:
@@ -161,7 +169,10 @@ def open_subject_key_store(settings: Settings, *, may_create: bool) -> SubjectKe
     settings.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Made private before anything is in it; SQLite gives its write-ahead log the same mode.
     (settings.keys / STORE_NAME).touch(mode=_PRIVATE)
-    encryption = KeyEncryption(lambda: load_key_encryption(settings, may_create=False))
+    encryption = KeyEncryption(
+        lambda: load_key_encryption(settings, may_create=False),
+        lease_seconds=settings.kms_lease_seconds if settings.kms_command else None,
+    )
     return open_subject_keys(settings.keys, encryption)
 
 
@@ -190,14 +201,11 @@ def rotate_key_encryption(settings: Settings, keys: SubjectKeyStore) -> tuple[in
         When nothing was changed.
     """
     present = keys.epoch()
-    given = settings.key_encryption_key is not None
+    given = settings.key_encryption_key is not None and not settings.kms_command
     if given and max(load_key_encryption(settings, may_create=False)) <= present:
         raise KeyFileError(f"CANDOR_KEY_ENCRYPTION_KEY gives no epoch above {present}")
-    if not given and max(_epoch_files(settings)) <= present:
-        _create(
-            settings.keys / f"{_KEY_ENCRYPTION}-{present + 1}.key",
-            secrets.token_bytes(_SIZE_BYTES),
-        )
+    if not given and max(_epoch_files(settings), default=0) <= present:
+        _create_epoch(settings, present + 1)
     wrapped = keys.rotate()
     # What a crash left of an earlier rotation goes too.
     for epoch, path in _epoch_files(settings).items():
@@ -207,13 +215,40 @@ def rotate_key_encryption(settings: Settings, keys: SubjectKeyStore) -> tuple[in
 
 
 def _epoch_files(settings: Settings) -> dict[int, Path]:
-    found = {
-        int(matched[1]): path
-        for path in settings.keys.glob(f"{_KEY_ENCRYPTION}-*.key")
+    return {
+        int(matched[1] or 1): path
+        for path in settings.keys.glob(f"{_KEY_ENCRYPTION}*")
         if (matched := _EPOCH_FILE.match(path.name))
     }
-    first = settings.keys / f"{_KEY_ENCRYPTION}.key"
-    return {1: first, **found} if first.exists() else found
+
+
+def _create_epoch(settings: Settings, epoch: int) -> None:
+    key, name = secrets.token_bytes(_SIZE_BYTES), _KEY_ENCRYPTION
+    if epoch > 1:
+        name = f"{name}-{epoch}"
+    service = _key_service(settings)
+    if service is None:
+        _create(settings.keys / f"{name}.key", key)
+    else:
+        _create(settings.keys / f"{name}{_WRAPPED}", service.wrap(name, key))
+
+
+def _read_epoch(settings: Settings, path: Path) -> bytes:
+    if path.suffix != _WRAPPED:
+        return _read(path, may_create=False)
+    service = _key_service(settings)
+    if service is None:
+        raise KeyFileError(
+            f"{path.name} is wrapped by a key service, but none is set",
+            "Set CANDOR_KMS_COMMAND as it was when the key was made.",
+        )
+    key = service.unwrap(path.stem, _decode_base64(path.name, _read_text(path)))
+    return _verify_size(path.name, key)
+
+
+def _key_service(settings: Settings) -> KeyService | None:
+    command = settings.kms_command
+    return KeyService(command, settings.kms_timeout_seconds) if command else None
 
 
 def _parse_epochs(text: str) -> dict[int, bytes]:
@@ -228,14 +263,21 @@ def _parse_epochs(text: str) -> dict[int, bytes]:
 
 def _read(path: Path, *, may_create: bool) -> bytes:
     if not path.exists():
-        if not may_create:
-            raise KeyFileError(f"{path.name} is missing, but the log has entries")
+        _require_creation(path.name, may_create=may_create)
         _create(path, secrets.token_bytes(_SIZE_BYTES))
+    return _decode(path.name, _read_text(path))
+
+
+def _require_creation(name: str, *, may_create: bool) -> None:
+    if not may_create:
+        raise KeyFileError(f"{name} is missing, but the log has entries")
+
+
+def _read_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="ascii")
+        return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise KeyFileError(f"{path.name} cannot be read") from error
-    return _decode(path.name, text)
 
 
 def _create(path: Path, key: bytes) -> None:
@@ -262,10 +304,17 @@ def _create(path: Path, key: bytes) -> None:
 
 
 def _decode(name: str, text: str) -> bytes:
+    return _verify_size(name, _decode_base64(name, text))
+
+
+def _decode_base64(name: str, text: str) -> bytes:
     try:
-        key = base64.b64decode(text.strip(), validate=True)
+        return base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError) as error:
         raise KeyFileError(f"{name} is not base64") from error
+
+
+def _verify_size(name: str, key: bytes) -> bytes:
     if len(key) != _SIZE_BYTES:
         raise KeyFileError(f"{name} holds {len(key)} bytes, not {_SIZE_BYTES}")
     return key

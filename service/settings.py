@@ -108,6 +108,10 @@ class Settings(BaseSettings):
         Lowest level of log lines.
     mlflow_host, mlflow_port, mlflow_public_url
         Where `candor demo --keep-running` starts MLflow's pages, and their address for people.
+    kms_command
+        Program of a key service that wraps the key-encryption key; in the environment as JSON.
+    kms_timeout_seconds, kms_lease_seconds
+        How long one call of it may take, and after how long it is asked for the key again.
     log_signing_key, key_encryption_key, lookup_key
         Base64 of 32 bytes each; instead of the files in ``{var}/keys``. The second may hold
         several epochs: ``1:base64,2:base64``.
@@ -169,6 +173,9 @@ class Settings(BaseSettings):
     mlflow_host: str = "127.0.0.1"
     mlflow_port: int = Field(default=5000, ge=0, le=65535)
     mlflow_public_url: str = ""
+    kms_command: Annotated[tuple[str, ...], NoDecode] = ()
+    kms_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+    kms_lease_seconds: float = Field(default=300.0, gt=0)
     database_owner_url: SecretStr | None = None
     log_signing_key: SecretStr | None = None
     key_encryption_key: SecretStr | None = None
@@ -180,6 +187,7 @@ class Settings(BaseSettings):
         "witnesses",
         "witness_urls",
         "timestamp_urls",
+        "kms_command",
         mode="before",
     )
     @classmethod

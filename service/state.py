@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import Column, Engine, LargeBinary, MetaData, Text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from audit.errors import StoreUnavailableError
@@ -22,6 +23,7 @@ from service.errors import ApiKeyNotFoundError
 METADATA: Final = MetaData()
 _KEY_BYTES: Final = 32
 _KEY_PREFIX: Final = "candor_"
+_FAILURES: Final = (DBAPIError, PoolTimeoutError)
 
 
 class ApiKeyRow(SQLModel, table=True):
@@ -89,7 +91,7 @@ class ApiKeys:
         try:
             with self._engine.connect() as connection:
                 row = connection.execute(query).first()
-        except DBAPIError as error:
+        except _FAILURES as error:
             raise StoreUnavailableError("the table of API keys cannot be read") from error
         return None if row is None else Principal(row.id, Role(row.role))
 
@@ -113,7 +115,7 @@ class ApiKeys:
             with Session(self._engine) as session:
                 session.add(row)
                 session.commit()
-        except DBAPIError as error:
+        except _FAILURES as error:
             raise StoreUnavailableError("the API key could not be written") from error
 
     def revoke(self, key_id: str, revoked_at: datetime) -> ApiKey:
@@ -135,7 +137,7 @@ class ApiKeys:
                 session.add(row)
                 session.commit()
                 return _api_key(row)
-        except DBAPIError as error:
+        except _FAILURES as error:
             raise StoreUnavailableError("the revocation could not be written") from error
 
     def list_all(self) -> list[ApiKey]:
@@ -150,7 +152,7 @@ class ApiKeys:
             with Session(self._engine) as session:
                 query = select(ApiKeyRow).order_by(col(ApiKeyRow.created_at))
                 return [_api_key(row) for row in session.exec(query)]
-        except DBAPIError as error:
+        except _FAILURES as error:
             raise StoreUnavailableError("the table of API keys cannot be read") from error
 
     def close(self) -> None:

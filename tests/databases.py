@@ -8,10 +8,11 @@ from typing import Any
 import pysqlite3
 
 from audit.store import Store, open_store
+from tests.pooler import Pooler
 from tests.postgres import OWNER, SERVICE, PostgresServer
 
-SQLITE, POSTGRESQL = "sqlite", "postgresql"
-KINDS = (SQLITE, POSTGRESQL)
+# The last is PostgreSQL with pgbouncer in front of it.
+SQLITE, POSTGRESQL, POOLED = "sqlite", "postgresql", "pgbouncer"
 
 
 class SampleDatabase:
@@ -27,6 +28,8 @@ class SampleDatabase:
         PostgreSQL: the database that it is a copy of; empty for one with our schema alone.
     file
         Name of the SQLite file.
+    pooler
+        PostgreSQL: what a service connects to; None means the server itself.
     """
 
     def __init__(
@@ -35,11 +38,18 @@ class SampleDatabase:
         server: PostgresServer | None,
         template: str = "",
         file: str = "log.db",
+        pooler: Pooler | None = None,
     ) -> None:
         self.server = server
+        self.pooler = pooler
         self.path = folder / file
         self.name = "" if server is None else server.make_database(template=template)
-        self.url = f"sqlite:///{self.path}" if server is None else server.url(self.name, SERVICE)
+        if pooler is not None:
+            self.url = pooler.url(self.name)
+        elif server is not None:
+            self.url = server.url(self.name, SERVICE)
+        else:
+            self.url = f"sqlite:///{self.path}"
 
     @property
     def owner_url(self) -> str:
@@ -83,7 +93,7 @@ class SampleDatabase:
         folder.mkdir()
         if self.server is None:
             shutil.copy(self.path, folder)
-        return SampleDatabase(folder, self.server, self.name)
+        return SampleDatabase(folder, self.server, self.name, pooler=self.pooler)
 
     def overwrite(self, table: str, column: str, edit: Callable[[bytes], bytes]) -> None:
         """Change a column of bytes in every row that has a leaf index, guards off."""

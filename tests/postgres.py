@@ -37,6 +37,15 @@ def find_programs() -> Path | None:
     return None if found is None else Path(found).parent
 
 
+def as_postgres(folder: Path) -> list[str]:
+    """Return how a program that refuses to run as root is started; it then owns the folder."""
+    if os.geteuid() != 0:
+        return []
+    for path in (folder, *folder.iterdir()):
+        shutil.chown(path, "postgres", "postgres")
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+
+
 class PostgresServer:
     """A server in a folder of its own, reached through a socket in it.
 
@@ -51,11 +60,7 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="candor-pg-"))
         self._numbers = count()
         self._process: subprocess.Popen[bytes] | None = None
-        # The server refuses to run as root.
-        self._as: list[str] = []
-        if os.geteuid() == 0:
-            self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-            shutil.chown(self.folder, "postgres", "postgres")
+        self._as = as_postgres(self.folder)
         options = ["-A", "trust", "-U", ADMIN, "-E", "UTF8", "--locale=C", "--no-sync"]
         self._run("initdb", "-D", str(self.data), *options)
 

@@ -9,6 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from models.domain import Language
 from service.auth import Action, Principal, authenticate, require
 from service.language import negotiate, text_language
+from service.turns import Turns
 from service.wiring import Platform
 
 BEARER = HTTPBearer(
@@ -25,6 +26,15 @@ def get_platform(request: Request) -> Platform:
 
 
 OpenPlatform = Annotated[Platform, Depends(get_platform)]
+
+
+def get_turns(request: Request) -> Turns:
+    """Return the turns of requests that record."""
+    turns: Turns = request.app.state.turns
+    return turns
+
+
+RecordingTurns = Annotated[Turns, Depends(get_turns)]
 
 
 def get_language(

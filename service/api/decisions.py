@@ -1,6 +1,6 @@
 """Deciding, one order or many."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Annotated
 
@@ -12,15 +12,22 @@ from starlette.responses import Response, StreamingResponse
 from models.errors import PlatformError
 from service.answers import JsonObject
 from service.api import schemas
-from service.api.access import AnswerLanguage, IdempotencyKey, OpenPlatform, allow
+from service.api.access import (
+    AnswerLanguage,
+    IdempotencyKey,
+    OpenPlatform,
+    RecordingTurns,
+    allow,
+)
 from service.api.contract import Responses, answers, body, refusals
 from service.api.outside_schemas import OutsideDecision
 from service.api.replies import json_reply
 from service.api.split_schemas import SplitDecision
 from service.auth import Action, Principal
 from service.bodies import JSON, NDJSON, read_body
-from service.errors import BodyTooLargeError
+from service.errors import BodyTooLargeError, OverloadedError
 from service.problems import build_problem
+from service.turns import Turns
 from service.usecases.lines import Ask, Line
 from service.usecases.records import check_idempotency_key
 from service.usecases.split import chunk_lines, decide_any, decide_any_lines
@@ -59,13 +66,14 @@ async def decide(
     platform: OpenPlatform,
     caller: Decider,
     language: AnswerLanguage,
+    turns: RecordingTurns,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Decide one order: the body is the order itself."""
     await run_in_threadpool(platform.live.get_kind, kind)
     order = await read_body(request, JSON, platform.settings.max_body_bytes)
     ask = Ask(kind, caller.id, f"POST /v1/decisions/{kind}", language)
-    answer = await run_in_threadpool(decide_any, platform, ask, Line(order, idempotency_key))
+    answer = await turns.run(decide_any, platform, ask, Line(order, idempotency_key))
     return json_reply(answer, language=language)
 
 
@@ -82,6 +90,7 @@ async def decide_batch(
     platform: OpenPlatform,
     caller: Decider,
     language: AnswerLanguage,
+    turns: RecordingTurns,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Decide one order a line; a line that cannot be decided is answered with its problem."""
@@ -99,22 +108,28 @@ async def decide_batch(
         for n, text in enumerate(bodies)
     ]
     ask = Ask(kind, caller.id, f"POST /v1/decisions/{kind}/batch", language)
-    chunks = _decide_chunks(platform, ask, lines, request.url.path)
+    chunks = _decide_chunks(platform, turns, ask, lines, request.url.path)
     return StreamingResponse(chunks, media_type=_NDJSON_TYPE)
 
 
-def _decide_chunks(
-    platform: Platform, ask: Ask, lines: list[Line], instance: str
-) -> Iterator[bytes]:
+async def _decide_chunks(
+    platform: Platform, turns: Turns, ask: Ask, lines: list[Line], instance: str
+) -> AsyncIterator[bytes]:
     waiting = iter(lines)
     most = chunk_lines(ask.kind, platform.settings.batch_chunk_lines)
     while chunk := list(islice(waiting, most)):
-        yield b"".join(
-            orjson.dumps(answer) + b"\n" for answer in _decide_chunk(platform, ask, chunk, instance)
-        )
+        try:
+            yield await turns.run(_decide_chunk, platform, ask, chunk, instance)
+        except OverloadedError as error:
+            yield (orjson.dumps(build_problem(error, instance)) + b"\n") * len(chunk)
 
 
-def _decide_chunk(
+def _decide_chunk(platform: Platform, ask: Ask, chunk: list[Line], instance: str) -> bytes:
+    answers = _answer_chunk(platform, ask, chunk, instance)
+    return b"".join(orjson.dumps(answer) + b"\n" for answer in answers)
+
+
+def _answer_chunk(
     platform: Platform, ask: Ask, chunk: list[Line], instance: str
 ) -> Iterator[JsonObject]:
     limit = platform.settings.max_body_bytes

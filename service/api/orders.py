@@ -3,12 +3,17 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from models.chain import chain_examples
 from models.domain import Json
-from service.api.access import AnswerLanguage, IdempotencyKey, OpenPlatform, allow
+from service.api.access import (
+    AnswerLanguage,
+    IdempotencyKey,
+    OpenPlatform,
+    RecordingTurns,
+    allow,
+)
 from service.api.chain_schemas import Chain
 from service.api.contract import answers, body, refusals
 from service.api.replies import json_reply
@@ -49,10 +54,11 @@ async def decide_order(
     platform: OpenPlatform,
     caller: Decider,
     language: AnswerLanguage,
+    turns: RecordingTurns,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Decide one order from admission to split, in one transaction: the body is the order."""
     order = await read_body(request, JSON, platform.settings.max_body_bytes)
     ask = ChainAsk(caller.id, _ROUTE, language)
-    answer = await run_in_threadpool(decide_chain, platform, ask, Line(order, idempotency_key))
+    answer = await turns.run(decide_chain, platform, ask, Line(order, idempotency_key))
     return json_reply(answer, language=language)

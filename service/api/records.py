@@ -11,7 +11,13 @@ from audit.cosignature import cosigned_receipt
 from audit.log import read_receipt
 from models.errors import FieldFault
 from service.api import schemas
-from service.api.access import AnswerLanguage, IdempotencyKey, OpenPlatform, allow
+from service.api.access import (
+    AnswerLanguage,
+    IdempotencyKey,
+    OpenPlatform,
+    RecordingTurns,
+    allow,
+)
 from service.api.contract import answers, body, bytes_answer, reference, refusals, text_answer
 from service.api.outside_schemas import OutsideDecisionRead
 from service.api.reference_schemas import ReplayRequest
@@ -114,10 +120,12 @@ def read(
     openapi_extra=body("application/json", reference(schemas.OverrideRequest), _OVERRIDE_EXAMPLE),
 )
 async def override(
+    *,
     decision_id: str,
     request: Request,
     platform: OpenPlatform,
     operator: Operator,
+    turns: RecordingTurns,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Decide otherwise than the platform did, or confirm it."""
@@ -125,7 +133,7 @@ async def override(
     content = await read_body(request, JSON, platform.settings.max_body_bytes)
     form = parse_body(schemas.OverrideRequest, content)
     route = f"POST /v1/decisions/{decision_id}/override"
-    entry = await run_in_threadpool(
+    entry = await turns.run(
         override_decision,
         platform,
         decision_id=decision_id,
@@ -149,10 +157,12 @@ async def override(
     openapi_extra=body("application/json", reference(schemas.OutcomeRequest), _OUTCOME_EXAMPLE),
 )
 async def outcome(
+    *,
     decision_id: str,
     request: Request,
     platform: OpenPlatform,
     reporter: Reporter,
+    turns: RecordingTurns,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Report what really happened to the order."""
@@ -160,7 +170,7 @@ async def outcome(
     content = await read_body(request, JSON, platform.settings.max_body_bytes)
     form = parse_body(schemas.OutcomeRequest, content)
     route = f"POST /v1/decisions/{decision_id}/outcome"
-    entry = await run_in_threadpool(
+    entry = await turns.run(
         report_outcome,
         platform,
         decision_id=decision_id,

@@ -3,12 +3,11 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from models.reference import ReferenceTable
 from service.api import reference_schemas as schemas
-from service.api.access import IdempotencyKey, OpenPlatform, allow
+from service.api.access import IdempotencyKey, OpenPlatform, RecordingTurns, allow
 from service.api.contract import answers, body, reference, refusals
 from service.api.replies import json_reply
 from service.auth import Action, Principal
@@ -73,9 +72,11 @@ def read(
     openapi_extra=body("application/json", reference(schemas.ReferenceTable), _EXAMPLE),
 )
 async def load(
+    *,
     request: Request,
     platform: OpenPlatform,
     loader: Loader,
+    turns: RecordingTurns,
     force: Annotated[
         Literal["true", "false"],
         Query(description="true: although it is older than the version in force."),
@@ -86,7 +87,7 @@ async def load(
     check_idempotency_key(idempotency_key)
     content = await read_body(request, JSON, platform.settings.reference_max_bytes)
     # Parsing and compiling a long list takes time that other requests must not wait.
-    loading = await run_in_threadpool(
+    loading = await turns.run(
         _load, platform, loader.id, content, idempotency_key, is_forced=force == "true"
     )
     return json_reply(loading.describe(), 201 if loading.is_new else 200)

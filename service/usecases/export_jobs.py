@@ -1,14 +1,18 @@
 """Exports asked for over HTTP: one at a time, in the background, each with its file of state.
 
-The state lies beside the bundle, so that it outlives the process; a job that the process did not
-finish reads as interrupted. Nothing of an export can be had before its entry is in the log. Files
-with opened personal parts leave the folder with the erasure of anybody in them
-(`service.usecases.exported`), and what a killed process left half made with the next start.
+The state lies beside the bundle, so that it outlives the process and every replica tells it. The
+process that works on a job holds a lock on a third file, which the system takes away when the
+process ends, however it ends: a job without that lock that is not finished was interrupted. Nothing
+of an export can be had before its entry is in the log. Files with opened personal parts leave the
+folder with the erasure of anybody in them (`service.usecases.exported`), and what a killed process
+left half made with the next start.
 """
 
+import fcntl
+import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
@@ -36,6 +40,8 @@ from service.wiring import Platform
 
 _ID_CHARACTERS: Final = 32
 _HEX: Final = frozenset("0123456789abcdef")
+_UNFINISHED: Final = frozenset({"queued", "running"})
+_PRIVATE: Final = 0o600
 
 
 class ExportJobs:
@@ -54,15 +60,22 @@ class ExportJobs:
         self._log = log
         self._folder = platform.settings.exports
         self._waiting: SimpleQueue[tuple[str, EvidenceRequest, str] | None] = SimpleQueue()
-        self._active: set[str] = set()
+        # Open files whose locks say that this process works on the job.
+        self._active: dict[str, int] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._work: Work | None = None
         self._thread = threading.Thread(target=self._run, name="exports", daemon=True)
 
     def start(self) -> None:
-        """Remove what killed processes left, and start the thread."""
-        self._work = open_work(self._folder)
+        """Remove what killed processes left and tell which jobs, and start the thread."""
+        try:
+            self._work = open_work(self._folder)
+            for path in self._folder.glob("*.json"):
+                self.read(path.stem)
+        except StoreUnavailableError as error:
+            # A full disk must not keep the service from starting; whoever asks tells it then.
+            self._log.warning("unavailable", code=error.code, detail=error.detail)
         self._thread.start()
 
     def close(self) -> None:
@@ -90,11 +103,11 @@ class ExportJobs:
         IdempotencyConflictError
             When the key was used before with another body.
         StoreUnavailableError
-            When its state cannot be written.
+            When its state cannot be written or locked.
         """
         sealer = self._platform.sealer
         body = None if used is None else sealer.keyed_hash("body", used.body_sha256.hex()).hex()
-        with self._lock:
+        with self._lock, self._alone():
             export_id = new_id()
             if used is not None:
                 digest = hash_idempotency_key(used.caller, used.route, used.key, sealer)
@@ -104,7 +117,10 @@ class ExportJobs:
                         raise IdempotencyConflictError(
                             "this Idempotency-Key was used before with another body"
                         )
-                    return self._describe(known), False
+                    known = self._settle(known)
+                    # Nothing came of an interrupted one, so a retry begins it again.
+                    if not _is_interrupted(known):
+                        return self._describe(known), False
             if len(self._active) >= self._platform.settings.export_queue_max:
                 raise OverloadedError(f"{len(self._active)} exports wait or run")
             if self._closing.is_set():
@@ -119,8 +135,12 @@ class ExportJobs:
                 "problem": None,
                 "body": body,
             }
-            self._save(state)
-            self._active.add(export_id)
+            self._hold(export_id)
+            try:
+                self._save(state)
+            except StoreUnavailableError:
+                self._release(export_id)
+                raise
             self._waiting.put((export_id, request, actor))
         return self._describe(state), True
 
@@ -135,7 +155,7 @@ class ExportJobs:
         state = self._load(export_id)
         if state is None:
             raise ExportNotFoundError("no export has this id")
-        return self._describe(state)
+        return self._describe(self._settle(state))
 
     def file(self, export_id: str) -> Path:
         """Return an export's zip file.
@@ -165,7 +185,7 @@ class ExportJobs:
                 self._log.error("export failed", **describe_exception(error))
             finally:
                 with self._lock:
-                    self._active.discard(export_id)
+                    self._release(export_id)
 
     def _export(self, export_id: str, request: EvidenceRequest, actor: str) -> None:
         state = self._load(export_id) or {"export_id": export_id}
@@ -201,15 +221,68 @@ class ExportJobs:
         if self._closing.is_set():
             raise ExportInterruptedError("the service is stopping")
 
+    def _settle(self, state: JsonObject) -> JsonObject:
+        export_id = str(state["export_id"])
+        if state["status"] not in _UNFINISHED or self._is_held(export_id):
+            return state
+        # It may have been finished in the moment before its lock was found free.
+        state = self._load(export_id) or state
+        if state["status"] not in _UNFINISHED:
+            return state
+        for left in self._folder.glob(f".{export_id}.zip.*.part"):
+            # May hold personal parts in clear.
+            left.unlink(missing_ok=True)
+        lost = ExportInterruptedError("the service stopped before the export was done")
+        state = {**state, "status": "failed", "problem": _problem(lost)}
+        self._save(state)
+        return state
+
     def _describe(self, state: JsonObject) -> JsonObject:
         shown = {name: value for name, value in state.items() if name != "body"}
-        export_id = str(state["export_id"])
-        if state["status"] in {"queued", "running"} and export_id not in self._active:
-            # Another process began it; this one cannot know more.
-            lost = ExportInterruptedError("the service stopped before the export was done")
-            shown |= {"status": "failed", "problem": _problem(lost)}
-        path = f"/v1/exports/{export_id}/file"
+        path = f"/v1/exports/{state['export_id']}/file"
         return {**shown, "download": path if shown["status"] == "done" else None}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        # Two replicas given one Idempotency-Key at the same moment make one job of it.
+        descriptor = self._open(self._folder / "submit.lock")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _hold(self, export_id: str) -> None:
+        descriptor = self._open(self._folder / f"{export_id}.lock")
+        # Whoever asks holds it only for a moment, to see that it is free.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._active[export_id] = descriptor
+
+    def _release(self, export_id: str) -> None:
+        (self._folder / f"{export_id}.lock").unlink(missing_ok=True)
+        os.close(self._active.pop(export_id))
+
+    def _is_held(self, export_id: str) -> bool:
+        if export_id in self._active:
+            return True
+        try:
+            descriptor = os.open(self._folder / f"{export_id}.lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _open(self, path: Path) -> int:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE)
+        except OSError as error:
+            raise StoreUnavailableError("the state of the export could not be written") from error
 
     def _load(self, export_id: str) -> JsonObject | None:
         if len(export_id) != _ID_CHARACTERS or not _HEX.issuperset(export_id):
@@ -232,13 +305,11 @@ class ExportJobs:
 
     def _remove_old(self) -> None:
         with self._lock:
-            states = sorted(
-                self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True
-            )
+            states = sorted(self._folder.glob("*.json"), key=_changed_at, reverse=True)
             for path in states[self._platform.settings.export_keep :]:
-                if path.stem not in self._active:
-                    path.with_suffix(".zip").unlink(missing_ok=True)
-                    path.unlink()
+                if not self._is_held(path.stem):
+                    for suffix in (".zip", ".lock", ".json"):
+                        path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -250,6 +321,18 @@ def running_exports(platform: Platform, log: FilteringBoundLogger) -> Iterator[E
         yield jobs
     finally:
         jobs.close()
+
+
+def _changed_at(path: Path) -> float:
+    # Another replica may remove it at the same moment.
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+def _is_interrupted(state: JsonObject) -> bool:
+    problem = state["problem"]
+    return isinstance(problem, dict) and problem["code"] == ExportInterruptedError.code
 
 
 def _problem(error: PlatformError) -> JsonObject:

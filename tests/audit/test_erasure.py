@@ -102,6 +102,7 @@ def opens(vault: Vault, entry_id: str) -> bool:
 
 
 @both_databases
+@pytest.mark.pooled
 def test_an_erased_subject_is_gone_and_the_log_is_whole(vault: Vault) -> None:
     """Nothing opens or is found any more, every proof holds, and the others are untouched."""
     assert verified(vault).problems == ()
@@ -133,6 +134,7 @@ def test_no_file_holds_an_erased_hash(database: SampleDatabase, vault: Vault) ->
 
 
 @both_databases
+@pytest.mark.pooled
 def test_an_idempotency_key_of_an_erased_subject_is_free_again(vault: Vault) -> None:
     erase_one(vault)
     again = replace(make_decision_entry(1, key="k1"), entry_id="d-100")

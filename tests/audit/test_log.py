@@ -41,7 +41,7 @@ from tests.audit.sample import (
 from tests.databases import SampleDatabase
 
 REPOSITORY = Path(__file__).parents[2]
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.pooled]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.audit.sample import (
 )
 from tests.databases import SampleDatabase
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.pooled]
 
 
 @pytest.fixture(scope="module")

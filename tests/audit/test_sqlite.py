@@ -6,8 +6,12 @@ import pysqlite3
 import pytest
 from sqlalchemy import text
 
-from audit.errors import UnsafeStoreError
+from audit.errors import StoreUnavailableError, UnsafeStoreError
+from audit.log import append
 from audit.sqlite import IMMEDIATE, open_sqlite, verify_safe_pair
+from audit.store import open_store
+from audit.verify import verify_store
+from tests.audit.sample import SEALER, SIGNER, VKEY, make_publication_entry
 
 SAFE = [
     ((3, 51, 3), "wal", "full"),
@@ -77,18 +81,43 @@ def test_connections_have_the_settings_asked_for(
     engine.dispose()
 
 
-def test_a_database_in_memory_is_refused() -> None:
-    """What SQLite makes of the settings counts, not what was asked for."""
-    engine = open_sqlite(
-        "sqlite://",
-        journal_mode="wal",
-        synchronous="full",
-        busy_timeout_ms=100,
-        wal_autocheckpoint_pages=0,
-    )
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(url: str) -> None:
     with pytest.raises(UnsafeStoreError, match="memory"):
-        engine.connect()
-    engine.dispose()
+        open_sqlite(
+            url,
+            journal_mode="wal",
+            synchronous="full",
+            busy_timeout_ms=100,
+            wal_autocheckpoint_pages=0,
+        )
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_no_database_is_made_beside_a_write_ahead_log(tmp_path: Path, *, is_empty: bool) -> None:
+    """SQLite would remove the log, and what was recorded with it; put back, all is there."""
+    path = tmp_path / "it's a log#1.db"
+    store = open_store(f"sqlite:///{path}")
+    append(store, [make_publication_entry(0)], SIGNER, SEALER)
+    wal = Path(f"{path}-wal").read_bytes()
+    assert wal
+    path.rename(tmp_path / "away")
+    with pytest.raises(StoreUnavailableError), store.reading():
+        pass
+    with pytest.raises(StoreUnavailableError), store.reading():
+        pass
+    assert not path.exists()
+    if is_empty:
+        path.touch()
+        with pytest.raises(StoreUnavailableError), store.reading():
+            pass
+    with pytest.raises(StoreUnavailableError, match="its write-ahead log is there"):
+        open_store(f"sqlite:///{path}")
+    assert Path(f"{path}-wal").read_bytes() == wal
+    (tmp_path / "away").replace(path)
+    append(store, [make_publication_entry(1)], SIGNER, SEALER)
+    assert verify_store(store, [VKEY], SEALER).tree_size == 2
+    store.close()
 
 
 def test_an_immediate_transaction_takes_the_write_lock(tmp_path: Path) -> None:

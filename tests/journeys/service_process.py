@@ -40,11 +40,19 @@ class Service:
         self, method: str, path: str, body: bytes | None = None, *, headers: Headers | None = None
     ) -> tuple[int, bytes]:
         """Send one request on a connection of its own."""
+        status, content, _ = self.ask(method, path, body, headers=headers)
+        return status, content
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, *, headers: Headers | None = None
+    ) -> tuple[int, bytes, Headers]:
+        """Send one request, and return the answer's headers too."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
-            return response.status, response.read()
+            named = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, response.read(), named
         finally:
             connection.close()
 

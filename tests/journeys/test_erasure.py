@@ -18,6 +18,7 @@ from service.wiring import Platform, open_platform
 from tests.conftest import publish_small_model
 from tests.models import examples
 
+pytestmark = pytest.mark.sqlite("every file of it is searched and copied back")
 ASK = Ask("parcel", "oms", "POST /v1/decisions/parcel", "en")
 
 

@@ -97,6 +97,31 @@ def test_two_services_answer_an_idempotency_key_once(replicas: Replicas) -> None
     check_history(replicas, {str(number): body for number, _, body in answers})
 
 
+def test_a_stopped_database_is_told_and_used_when_it_is_back(
+    replicas: Replicas, server: PostgresServer
+) -> None:
+    """Both services answer 503 and are unready; then they go on, and no answer is lost."""
+    answered = {"before": replicas.decide(0, 1, "before")[1]}
+    server.kill()
+    for replica, service in enumerate(replicas.services):
+        status, body = replicas.decide(replica, 2, "during")
+        assert (status, orjson.loads(body)["code"]) == (503, "store-unavailable")
+        status, body = service.call("GET", "/health/ready")
+        told = {check["name"]: check["ok"] for check in orjson.loads(body)["checks"]}
+        assert (status, told["store"]) == (503, False)
+    server.start()
+    for replica, service in enumerate(replicas.services):
+        status = 0
+        while status != 200:
+            status, body = replicas.decide(replica, 2, "during")
+            assert status in (200, 503), body
+        answered[str(replica)] = body
+        while service.call("GET", "/health/ready")[0] != 200:
+            pass
+    assert orjson.loads(answered["0"])["decision_id"] == orjson.loads(answered["1"])["decision_id"]
+    check_history(replicas, {name: answered[name] for name in ("before", "0")})
+
+
 def send_until(replicas: Replicas, replica: int, stop: threading.Event) -> dict[str, bytes]:
     answered: dict[str, bytes] = {}
     for number in count():

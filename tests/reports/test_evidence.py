@@ -388,6 +388,7 @@ def test_nobody_else_can_alter_it(
     assert (code, "FAIL" in printed) == (1, True)
 
 
+@pytest.mark.sqlite("a second log needs a second file")
 def test_a_forgery_under_another_key_does_not_pass_as_ours(
     week: tuple[Settings, str, Path], tmp_path: Path
 ) -> None:

@@ -124,6 +124,7 @@ def test_the_chain_of_keys_cannot_be_altered(
     assert "checkpoints" in failed_steps(resized.pack(tmp_path / "altered.zip"), keys[2])
 
 
+@pytest.mark.sqlite("its file is copied back")
 def test_after_a_recovery_only_the_new_key_vouches_for_the_log(tmp_path: Path) -> None:
     settings, clock = settings_of(tmp_path), bundles.Clock()
     with open_platform(settings, now=clock.now) as platform:
@@ -185,6 +186,7 @@ def test_an_erased_part_is_gone_and_its_erasure_says_so(tmp_path: Path) -> None:
     assert "personal" in failed_steps(altered.pack(tmp_path / "altered.zip"), key)
 
 
+@pytest.mark.sqlite("its file is altered")
 def test_a_part_that_is_damaged_is_no_erased_one(tmp_path: Path) -> None:
     """It is listed as missing, and the bundle says of itself that this is not as it should be."""
     settings, clock = settings_of(tmp_path), bundles.Clock()

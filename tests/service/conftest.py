@@ -13,7 +13,7 @@ from service.settings import Settings
 from service.usecases.keys import create_key
 from service.wiring import Platform, open_platform
 from tests.conftest import publish_small_model
-from tests.databases import POSTGRESQL, SampleDatabase
+from tests.databases import POOLED, SQLITE, SampleDatabase
 
 Headers: TypeAlias = Callable[..., dict[str, str]]
 
@@ -23,9 +23,9 @@ def database(
     request: pytest.FixtureRequest, tmp_path: Path, database_kind: str
 ) -> Iterator[SampleDatabase]:
     """Return the database that the settings name."""
-    on_server = database_kind == POSTGRESQL
-    server = request.getfixturevalue("postgres_server") if on_server else None
-    made = SampleDatabase(tmp_path / "var", server, file="candor.db")
+    server = None if database_kind == SQLITE else request.getfixturevalue("postgres_server")
+    pooler = request.getfixturevalue("pooler") if database_kind == POOLED else None
+    made = SampleDatabase(tmp_path / "var", server, file="candor.db", pooler=pooler)
     yield made
     made.close()
 

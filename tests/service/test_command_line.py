@@ -101,6 +101,7 @@ def test_a_changed_store_is_found(run: Run, order: str, settings: Settings) -> N
     assert (replayed.exit_code, "record-malformed" in replayed.stdout) == (1, True)
 
 
+@pytest.mark.sqlite("a second log needs a second file")
 def test_another_key_does_not_verify(run: Run, order: str, tmp_path: Path) -> None:
     run("decide", order, "--kind", "parcel")
     with open_platform(Settings(var=tmp_path / "other")) as platform:

@@ -64,6 +64,7 @@ def test_an_owner_who_may_not_is_told_so(
     postgres_server.drop_database(name)
 
 
+@pytest.mark.sqlite("its file is made")
 def test_an_sqlite_store_is_made_and_brought_up_to_date(tmp_path: Path) -> None:
     var = tmp_path / "var"
     done = CliRunner().invoke(application, ["database", "migrate", "--var", str(var)])

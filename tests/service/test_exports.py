@@ -1,12 +1,20 @@
 """Evidence over HTTP: asked for, watched, fetched, by role; one at a time and bounded."""
 
+import os
+import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from starlette.testclient import TestClient
 
+from audit.errors import StoreUnavailableError
+from audit.records import Idempotency, hash_idempotency_key
 from reports.evidence import EvidenceRequest
 from service.api import export_schemas as schemas
 from service.auth import Role
@@ -20,6 +28,7 @@ from tests.reports.bundles import Altered, failed_steps
 from tests.service.conftest import Headers
 
 PATH = "/v1/exports"
+USED = Idempotency("auditor", "POST /v1/exports", "once", bytes(32))
 
 
 @pytest.fixture
@@ -144,13 +153,100 @@ def test_the_queue_is_bounded_and_a_stop_leaves_nothing(platform: Platform) -> N
         assert (told["status"], problem["code"]) == ("failed", ExportInterruptedError.code)
     with pytest.raises(OverloadedError, match="stopping"):
         jobs.submit(EvidenceRequest(), "a", None)
-    assert {path.suffix for path in platform.settings.exports.iterdir()} == {".json"}
+    assert {path.suffix for path in platform.settings.exports.iterdir()} == {".json", ".lock"}
 
 
-def test_a_job_of_a_process_that_died_reads_as_interrupted(platform: Platform) -> None:
-    state, _ = ExportJobs(platform, open_log("error")).submit(EvidenceRequest(), "a", None)
-    told = ExportJobs(platform, open_log("error")).read(str(state["export_id"]))
-    assert (told["status"], told["download"]) == ("failed", None)
+_WORKING = """
+import sys
+from pathlib import Path
+from reports.evidence import EvidenceRequest
+from service.logs import open_log
+from service.settings import Settings
+from service.usecases.export_jobs import ExportJobs
+from service.wiring import open_platform
+from tests.service.test_exports import USED
+
+with open_platform(Settings(var=Path(sys.argv[1]), log_level="error")) as platform:
+    jobs = ExportJobs(platform, open_log("error"))
+    state, _ = jobs.submit(EvidenceRequest(), "a", USED)
+    (platform.settings.exports / f".{state['export_id']}.zip.x.part").write_bytes(b"personal")
+    print(state["export_id"], flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def elsewhere(platform: Platform) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Return a job that another process has taken and not begun, and that process."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WORKING, str(platform.settings.var)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "CANDOR_DATABASE_URL": platform.settings.database_url},
+    )
+    assert process.stdout is not None
+    yield process.stdout.readline().strip(), process
+    process.kill()
+    process.communicate()
+
+
+def test_every_replica_tells_a_job_until_its_process_dies(
+    platform: Platform, elsewhere: tuple[str, "subprocess.Popen[str]"]
+) -> None:
+    """In work elsewhere: told as it is, taken once; after a kill: failed, nothing left, again."""
+    export_id, process = elsewhere
+    jobs = ExportJobs(platform, open_log("error"))
+    assert jobs.read(export_id)["status"] == "queued"
+    assert jobs.submit(EvidenceRequest(), "a", USED)[1] is False
+    left = list(platform.settings.exports.glob(".*.part"))
+    assert len(left) == 1
+    process.kill()
+    process.wait()
+    jobs.start()
+    jobs.close()
+    assert not left[0].exists()
+    stored = orjson.loads((platform.settings.exports / f"{export_id}.json").read_bytes())
+    assert (stored["status"], stored["problem"]["code"]) == ("failed", "export-interrupted")
+    with running_exports(platform, open_log("error")) as again:
+        state, is_new = again.submit(EvidenceRequest(), "a", USED)
+        assert (state["export_id"], is_new) == (export_id, True)
+        while again._active:
+            time.sleep(0.01)
+        assert again.file(export_id).is_file()
+        assert again.submit(EvidenceRequest(), "a", USED)[1] is False
+
+
+def test_a_job_that_ended_while_it_was_looked_at_is_told_as_it_ended(platform: Platform) -> None:
+    jobs = ExportJobs(platform, open_log("error"))
+    state, _ = jobs.submit(EvidenceRequest(), "a", None)
+    export_id = str(state["export_id"])
+    jobs._save({**state, "status": "done"})
+    jobs._release(export_id)
+    assert jobs._settle(state)["status"] == "done"
+
+
+def test_a_folder_that_cannot_be_written_refuses_and_does_not_hinder_a_start(
+    platform: Platform,
+) -> None:
+    jobs = ExportJobs(platform, open_log("error"))
+    state, _ = jobs.submit(EvidenceRequest(), "a", None)
+    jobs._release(str(state["export_id"]))
+    # A folder in the place of the file that a state is written to first.
+    (platform.settings.exports / f"{state['export_id']}.part").mkdir()
+    with running_exports(platform, open_log("error")) as others:
+        with pytest.raises(StoreUnavailableError, match="state of the export"):
+            others.read(str(state["export_id"]))
+        digest = hash_idempotency_key(USED.caller, USED.route, USED.key, platform.sealer)
+        (platform.settings.exports / f"{digest.hex()[:32]}.part").mkdir()
+        with pytest.raises(StoreUnavailableError, match="state of the export"):
+            others.submit(EvidenceRequest(), "a", USED)
+        assert others._active == {}
+    shutil.rmtree(platform.settings.exports)
+    platform.settings.exports.write_bytes(b"")
+    with pytest.raises(StoreUnavailableError, match="state of the export"):
+        ExportJobs(platform, open_log("error")).submit(EvidenceRequest(), "a", None)
 
 
 def test_only_the_newest_are_kept(settings: Settings, platform: Platform) -> None:

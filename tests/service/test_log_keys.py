@@ -85,6 +85,7 @@ def test_a_rotated_log_opens_again(settings: Settings) -> None:
         publish_small_model(platform, "3")
 
 
+@pytest.mark.sqlite("its file is copied back")
 def test_a_rolled_back_service_is_unready_and_says_why(rolled_back: Settings) -> None:
     with TestClient(create_app(rolled_back)) as client:
         ready = client.get("/health/ready")
@@ -100,6 +101,7 @@ def test_a_rolled_back_service_is_unready_and_says_why(rolled_back: Settings) ->
     assert [problem["code"] for problem in problems] == ["log-rolled-back"]
 
 
+@pytest.mark.sqlite("its file is copied back")
 def test_an_operator_recovers_it(rolled_back: Settings) -> None:
     var = str(rolled_back.var)
     with open_platform(rolled_back) as platform:
@@ -118,6 +120,7 @@ def test_an_operator_recovers_it(rolled_back: Settings) -> None:
         publish_small_model(platform, "3")
 
 
+@pytest.mark.sqlite("its file is removed")
 def test_a_database_that_is_gone_is_not_a_new_log(settings: Settings) -> None:
     with open_platform(settings) as platform:
         publish_small_model(platform)

@@ -10,6 +10,7 @@ from service.settings import Settings
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.sqlite("where its file lies")
 def test_everything_lies_under_var() -> None:
     settings = Settings(var=Path("/data"))
     assert settings.store_url == "sqlite:////data/candor.db"

@@ -26,6 +26,7 @@ def tree_size(platform: Platform) -> int:
         return reading.tree_size()
 
 
+@pytest.mark.sqlite("its pragmas make it unwritable")
 @pytest.mark.parametrize("pragma", ["query_only=1", "max_page_count=1"])
 def test_a_store_that_cannot_be_written_gives_503_and_no_record(
     client: TestClient, served: Platform, headers: Headers, pragma: str
@@ -95,6 +96,7 @@ def not_a_database(path: Path) -> None:
     (path / "candor.db").write_bytes(b"not a database" * 1000)
 
 
+@pytest.mark.sqlite("its file is no database")
 @pytest.mark.parametrize("spoil", [not_a_folder, not_a_database])
 def test_a_store_that_cannot_be_opened_says_so(
     tmp_path: Path, spoil: Callable[[Path], None]
