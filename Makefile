@@ -24,22 +24,20 @@ check: setup ## lint, types, layers
 	$(BIN)/lint-imports
 
 test: check ## every check and every test
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends postgresql >/dev/null; }
-	@{ command -v go && ls -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog; } >/dev/null 2>&1 || ! command -v apt-get >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends golang-go golang-golang-x-mod-dev >/dev/null; }
-	@command -v openssl >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends openssl >/dev/null; }
-	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || apt-get install -qq -y --no-install-recommends pgbouncer >/dev/null
-	@command -v strace >/dev/null || apt-get install -qq -y --no-install-recommends strace >/dev/null
-	@command -v curl >/dev/null || apt-get install -qq -y --no-install-recommends curl >/dev/null
+	@sh deploy/test-packages.sh
 	$(BIN)/python -m pytest --cov --cov-report=term-missing -n 2 --dist loadgroup -m "not trial"
 
 testpostgres: setup ## every test on PostgreSQL, but those about SQLite itself (long)
+	@sh deploy/test-packages.sh
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not trial" --database postgresql tests
 
 trials: setup ## long runs on real data and full sizes (needs the public data sets, see docs/trials.md)
+	@sh deploy/test-packages.sh
 	$(BIN)/python -m pytest -m trial -n 0 -s tests
 
-faults: setup ## long fault runs: kill -9 under load, attacks, erasures
-	$(BIN)/python -m pytest -m trial -n 0 -s tests/journeys tests/attacks
+faults: setup ## long fault runs: failing system calls, power cuts, full disks, kills, attacks, erasures; report in var/faults
+	@sh deploy/test-packages.sh
+	FAULT_REPORT=$${FAULT_REPORT:-var/faults} $(BIN)/python -m pytest -m trial -n 0 -s tests/faults tests/journeys tests/attacks
 
 fmt: setup ## format and mend what can be mended
 	$(BIN)/ruff format $(CODE)

@@ -4,14 +4,16 @@ Read `log.append` first: entries (`records`, `identifiers`, `facts`) become cano
 (`canonical`) with parts sealed (`seal`) under a key for each data subject (`subject_keys`), a
 longer Merkle tree (`merkle`), one signed head (`checkpoint`) and receipts (`receipt`), written in
 one transaction (`store`, `reading`, `tables`, `guards`; `sqlite` or `postgres`). `schema`,
-`migrations` and `ownership` make the tables. `tiles` serves the log to other tools, `verify`
-(`scan`, `opening`, `inspection`, `counters`) checks all that is stored, `replay` decides a record
-again and `divergence` says why it differs, `erasure` destroys a subject's key, and `ledger`
-remembers that it did. `rotation` knows whose key signs, `witnessed` and `kept` compare the log with
-a checkpoint outside the database, `recovery` goes on after a loss, `cosignature` keeps what
-witnesses signed. `archive` (`archive_files`, `archive_place`, `archive_rows`, `archive_index`)
-moves months that are over to Parquet, `archive_source` reads them back, `archive_check` checks
-them and `archive_stream` joins them with the hot store.
+`migrations` and `ownership` make the tables; `folders` makes names durable. `tiles` serves the log
+to other tools, `verify` (`scan`, `opening`, `inspection`, `counters`) checks all that is stored,
+`replay` decides a record again and `divergence` says why it differs, `erasure` destroys a subject's
+key, and `ledger` remembers that it did. `rotation` knows whose key signs, `witnessed` and `kept`
+compare the log with a checkpoint outside the database, `recovery` goes on after a loss,
+`cosignature` keeps what witnesses signed. `archive` (`archive_files`, `archive_place`,
+`archive_rows`, `archive_index`) moves months that are over to Parquet, `archive_source` reads them
+back, `archive_check` checks them and `archive_stream` joins them with the hot store. `purge`
+(`purge_plan`, `purge_rows`, `retention`) removes what is due, and `archive_purge` takes it out of
+the files.
 """
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "archive_files",
     "archive_index",
     "archive_place",
+    "archive_purge",
     "archive_rows",
     "archive_source",
     "archive_stream",
@@ -30,6 +33,7 @@ __all__ = [
     "erasure",
     "errors",
     "facts",
+    "folders",
     "guards",
     "identifiers",
     "inspection",

@@ -12,16 +12,23 @@ bytes; an entry is written once; what a release has not removed yet is removed.
 """
 
 import os
-import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from audit.archive_index import Archived, ArchivedFile, Released, build_path, read_acts
+from audit.archive_index import (
+    Archived,
+    ArchivedFile,
+    ArchiveIndex,
+    Extent,
+    Released,
+    build_path,
+    read_acts,
+)
 from audit.archive_place import ArchivePlace, FolderPlace, digest_archived
 from audit.archive_rows import (
     RELEASED_TYPES,
@@ -43,6 +50,7 @@ from audit.errors import (
 )
 from audit.log import Appended
 from audit.records import NONCE_SIZE_BYTES, Entry, EntryType, format_time
+from audit.staging import staging_folder
 from audit.store import Record, Store
 from models.domain import Json
 
@@ -189,7 +197,7 @@ def release_months(
     for act, entry_id, known_index in _find_hot(archivist):
         # 1. Every file of the month is whole.
         for file in act.files:
-            _verify_file(archivist.place, file)
+            verify_file(archivist.place, file)
         # 2. The log says so before anything leaves.
         place = known_index
         if place is None:
@@ -222,20 +230,46 @@ def _find_due(store: Store, now: datetime) -> list[tuple[str, int, int]]:
 
 
 def _write_partition(archivist: Archivist, partition: Partition) -> ArchivedFile:
-    from audit.archive_files import write_file  # noqa: PLC0415 - loads pyarrow
+    def write(staged: Path) -> Extent:
+        from audit.archive_files import write_file  # noqa: PLC0415 - loads pyarrow
 
+        # What streams is closed before its connection, also when a row is refused.
+        with (
+            archivist.store.raw() as connection,
+            closing(scan_rows(connection, partition)) as rows,
+        ):
+            return write_file(staged, _checked(rows))
+
+    return put_file(archivist, partition.kind, partition.day, write)
+
+
+def put_file(
+    archivist: Archivist,
+    kind: str | None,
+    day: str,
+    write: Callable[[Path], Extent],
+    purge_leaf: int | None = None,
+) -> ArchivedFile:
+    """Write a file where it is staged, put it in its place, and return what the log has to name.
+
+    Parameters
+    ----------
+    kind, day, purge_leaf
+        See `audit.archive_index.build_path`.
+    write
+        Writes the file at a path.
+
+    Raises
+    ------
+    ArchiveUnavailableError
+        If it cannot be written.
+    """
     try:
-        archivist.staging.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".archive-", dir=archivist.staging) as folder:
-            staged = Path(folder) / "staged.parquet"
-            # What streams is closed before its connection, also when a row is refused.
-            with (
-                archivist.store.raw() as connection,
-                closing(scan_rows(connection, partition)) as rows,
-            ):
-                extent = write_file(staged, _checked(rows))
-            digest, size_bytes = digest_archived(FolderPlace(Path(folder)), staged.name)
-            path = build_path(partition.kind, partition.day, extent.first_leaf, extent.last_leaf)
+        with staging_folder(archivist.staging) as folder:
+            staged = folder / "staged.parquet"
+            extent = write(staged)
+            digest, size_bytes = digest_archived(FolderPlace(folder), staged.name)
+            path = build_path(kind, day, extent.first_leaf, extent.last_leaf, purge_leaf)
             archivist.place.put(staged, path)
     except OSError as error:
         raise ArchiveUnavailableError(f"no archive file can be made: {error.strerror}") from error
@@ -246,8 +280,8 @@ def _write_partition(archivist: Archivist, partition: Partition) -> ArchivedFile
         rows=extent.rows,
         first_leaf=extent.first_leaf,
         last_leaf=extent.last_leaf,
-        kind=partition.kind,
-        day=partition.day,
+        kind=kind,
+        day=day,
     )
 
 
@@ -272,7 +306,7 @@ def _archive_entry(archivist: Archivist, archived: Archived, now: datetime) -> E
         "last_leaf": archived.last_leaf,
         "files": files,
     }
-    return _entry(archivist, archived.entry_id, facts, now)
+    return build_archive_entry(archivist, archived.entry_id, facts, now)
 
 
 def _release_entry(archivist: Archivist, act: Archived, entry_id: str, now: datetime) -> Entry:
@@ -282,10 +316,13 @@ def _release_entry(archivist: Archivist, act: Archived, entry_id: str, now: date
         "tree_size": act.tree_size,
         "archive": act.entry_id,
     }
-    return _entry(archivist, entry_id, facts, now)
+    return build_archive_entry(archivist, entry_id, facts, now)
 
 
-def _entry(archivist: Archivist, entry_id: str, facts: dict[str, Json], now: datetime) -> Entry:
+def build_archive_entry(
+    archivist: Archivist, entry_id: str, facts: dict[str, Json], now: datetime
+) -> Entry:
+    """Return an entry of the type `archive` that says these facts."""
     nonce = b64encode(os.urandom(NONCE_SIZE_BYTES)).decode("ascii")
     return Entry(
         entry_id=entry_id,
@@ -299,8 +336,13 @@ def _entry(archivist: Archivist, entry_id: str, facts: dict[str, Json], now: dat
 def _find_hot(archivist: Archivist) -> list[tuple[Archived, str, int | None]]:
     with archivist.store.raw() as connection:
         acts = [*read_acts(connection)]
+        index = ArchiveIndex(acts)
         released = {act.entry_id: act.leaf_index for act in acts if isinstance(act, Released)}
-        named = [(act, f"release-{act.entry_id}") for act in acts if isinstance(act, Archived)]
+        # Of what was purged since, nothing is left to release.
+        present = [
+            replace(act, files=index.files_of(act)) for act in acts if isinstance(act, Archived)
+        ]
+        named = [(act, f"release-{act.entry_id}") for act in present if act.files]
         return [
             (act, entry_id, released.get(entry_id))
             for act, entry_id in named
@@ -308,7 +350,14 @@ def _find_hot(archivist: Archivist) -> list[tuple[Archived, str, int | None]]:
         ]
 
 
-def _verify_file(place: ArchivePlace, file: ArchivedFile) -> None:
+def verify_file(place: ArchivePlace, file: ArchivedFile) -> None:
+    """Check that a file is the one that the log names.
+
+    Raises
+    ------
+    ArchiveUnavailableError, ArchiveDamagedError
+        If it cannot be read, or is another.
+    """
     digest, size = digest_archived(place, file.path)
     if (digest, size) != (file.sha256, file.size_bytes):
         raise ArchiveDamagedError(f"the archive file {file.path} is not the one that was logged")

@@ -4,8 +4,7 @@ Each file is written and read by row groups of bounded size, so memory is bounde
 month. The same rows give the same bytes under the same version of pyarrow.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from audit.archive_index import Extent
 from audit.archive_rows import ArchiveRow
 from audit.errors import ArchiveDamagedError
 from audit.reading import Record
@@ -39,15 +39,6 @@ SCHEMA: Final = pa.schema(
         pa.field("sealed", pa.binary()),
     ]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How many rows there are, and the leaf indexes of the first and the last."""
-
-    rows: int
-    first_leaf: int
-    last_leaf: int
 
 
 def build_batch(rows: Iterable[ArchiveRow]) -> pa.RecordBatch:
@@ -88,6 +79,44 @@ def write_file(path: Path, rows: Iterable[ArchiveRow]) -> Extent:
     OSError
         If it cannot be written.
     """
+    return _write(path, (build_batch(group) for group in group_rows(rows)))
+
+
+def thin_file(file: BinaryIO, path: Path, gone: Collection[int]) -> Extent:
+    """Write another file's rows to a new one, without some.
+
+    Parameters
+    ----------
+    file
+        The other.
+    path
+        A new file.
+    gone
+        Leaf indexes of the rows left out; some row has to be left.
+
+    Raises
+    ------
+    ArchiveDamagedError
+        If the other is not such a file.
+    OSError
+        If the new one cannot be written.
+    """
+    try:
+        return _write(path, _thinned(pq.ParquetFile(file), gone))
+    except (pa.ArrowInvalid, ValueError, KeyError) as error:
+        raise ArchiveDamagedError("an archive file is not one that Candor wrote") from error
+
+
+def _thinned(parquet: pq.ParquetFile, gone: Collection[int]) -> Iterator[pa.RecordBatch]:
+    for group in range(parquet.num_row_groups):
+        table = parquet.read_row_group(group)
+        places = table["leaf_index"].to_pylist()
+        left = [row for row, place in enumerate(places) if place not in gone]
+        if left:
+            yield table.take(left).combine_chunks().cast(SCHEMA).to_batches()[0]
+
+
+def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> Extent:
     count, first, last = 0, -1, -1
     options: dict[str, Any] = {
         "compression": "zstd",
@@ -97,10 +126,10 @@ def write_file(path: Path, rows: Iterable[ArchiveRow]) -> Extent:
         "store_schema": False,
     }
     with pq.ParquetWriter(path, SCHEMA, **options) as writer:
-        for group in group_rows(rows):
-            writer.write_batch(build_batch(group))
-            first = group[0].record.leaf_index if first < 0 else first
-            count, last = count + len(group), group[-1].record.leaf_index
+        for batch in batches:
+            writer.write_batch(batch)
+            first = batch["leaf_index"][0].as_py() if first < 0 else first
+            count, last = count + len(batch), batch["leaf_index"][-1].as_py()
     return Extent(count, first, last)
 
 

@@ -2,6 +2,7 @@
 
 A file is written elsewhere first and put in its place as a whole. What the log names is never
 written again, so a file that a kill left half put is not named, and is replaced by the next run.
+A file is removed once the log says that another, without what was purged, is in its place.
 """
 
 import os
@@ -28,6 +29,9 @@ class ArchivePlace(Protocol):
 
     def size(self, path: str) -> int | None:
         """Return a file's size in bytes; None when there is none."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file, durably; nothing happens when there is none."""
 
 
 def open_place(url: str) -> ArchivePlace:
@@ -117,14 +121,26 @@ class FolderPlace:
         except OSError as error:
             raise ArchiveUnavailableError(_not_read(path, error.strerror)) from error
 
+    def remove(self, path: str) -> None:
+        """Remove a file, and sync its folder.
+
+        Raises
+        ------
+        ArchiveUnavailableError
+            If it cannot be removed.
+        """
+        target = self._root / path
+        try:
+            target.unlink(missing_ok=True)
+            if target.parent.is_dir():
+                _sync(target.parent)
+        except OSError as error:
+            raise ArchiveUnavailableError(_not_removed(path, error.strerror)) from error
+
     def _sync_folders(self, folder: Path) -> None:
         # A new folder's own name lies in the folder above it.
         for one in (folder, *folder.parents):
-            descriptor = os.open(one, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _sync(one)
             if one == self._root.parent:
                 return
 
@@ -183,6 +199,22 @@ class RemotePlace:
         except OSError as error:
             raise ArchiveUnavailableError(_not_read(path, str(error))) from error
 
+    def remove(self, path: str) -> None:
+        """Remove an object; versions that the storage keeps are the storage's.
+
+        Raises
+        ------
+        ArchiveUnavailableError
+            If it cannot be removed.
+        """
+        system, root = self._system()
+        try:
+            system.rm_file(f"{root}/{path}")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ArchiveUnavailableError(_not_removed(path, str(error))) from error
+
     def _system(self) -> tuple[Any, str]:
         if self._opened is None:
             try:
@@ -196,6 +228,18 @@ class RemotePlace:
                 ) from error
             self._opened = system, str(root).rstrip("/")
         return self._opened
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _not_removed(path: str, why: str | None) -> str:
+    return f"the archive file {path} cannot be removed: {why}"
 
 
 def _not_read(path: str, why: str | None) -> str:

@@ -1,6 +1,6 @@
 """What the archive reads of the database, and the check of a row against its own header."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from audit.canonical import parse_json
 from audit.reading import Found, Record
 from audit.records import EntryType, parse_time
+from audit.retention import Purges
 
 # What leaves the hot store. Everything else is what the service itself goes by (publications,
 # tables, erasures, keys, corrections), and it is little.
@@ -40,6 +41,11 @@ _OF_DAY: Final = "AND substr(l.recorded_at, 1, 10) = :day"
 _OF_MONTH: Final = "AND substr(l.recorded_at, 1, 7) = :month"
 _OF_KIND: Final = "AND l.kind = :kind"
 _OF_NO_KIND: Final = "AND l.kind IS NULL"
+_DAY_HEADERS: Final = """
+SELECT e.leaf_index, e.leaf FROM entry_lookup l JOIN log_entry e ON e.leaf_index = l.leaf_index
+ WHERE l.leaf_index >= :first AND l.leaf_index <= :last
+   AND substr(l.recorded_at, 1, 10) = :day {more} ORDER BY l.leaf_index
+"""
 _COUNT: Final = """
 SELECT count(*) FROM entry_lookup
  WHERE leaf_index >= :begin AND leaf_index < :tree_size AND substr(recorded_at, 1, 7) = :month
@@ -110,6 +116,18 @@ def scan_rows(connection: Connection, partition: Partition) -> Generator[Archive
             yield _row(row)
 
 
+def scan_headers(
+    connection: Connection, kind: str | None, day: str, first_leaf: int, last_leaf: int
+) -> Iterator[tuple[int, bytes]]:
+    """Yield leaf index and header of the entries of a kind and day from one place to another."""
+    more = _OF_NO_KIND if kind is None else _OF_KIND
+    bounds: _Bounds = {"first": first_leaf, "last": last_leaf, "day": day, "kind": kind}
+    query = text(_DAY_HEADERS.format(more=more))
+    streamed = {"yield_per": _FETCH_ROWS}
+    for row in connection.execute(query, _used(f"{more} :day", bounds), execution_options=streamed):
+        yield row[0], row[1]
+
+
 def read_page(
     connection: Connection, first: int, last: int, month: str | None, kind: str | None
 ) -> list[ArchiveRow]:
@@ -158,6 +176,15 @@ def find_fault(record: Record) -> str | None:
         if part is not None and sha256(part).hexdigest() != header.get(f"{name}_sha256"):
             return f"the row's {name} part is not the one that its header names"
     return None
+
+
+def is_covered(purges: Purges, record: Record) -> bool:
+    """Tell whether a purge of the log is about an entry."""
+    # Its header is taken apart only when a range holds it.
+    if purges.holding(record.leaf_index) is None:
+        return False
+    header = parse_json(record.leaf)
+    return isinstance(header, dict) and purges.covering(record.leaf_index, header) is not None
 
 
 def _used(query: str, bounds: _Bounds) -> _Bounds:

@@ -2,23 +2,33 @@
 
 `ArchivedBodies` is what a `Store` asks when a row lacks a part that its header names. Nothing is
 opened, and pyarrow is not loaded, before that happens. A few row groups stay in memory, because
-neighbours are mostly asked for together.
+neighbours are mostly asked for together. What was purged is never put in, whatever a file holds.
 """
 
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import Connection
 
 from audit.archive_check import inspect_archive
-from audit.archive_index import Archived, ArchivedFile, ArchiveIndex, read_acts
+from audit.archive_index import (
+    Archived,
+    ArchivedFile,
+    ArchiveIndex,
+    parse_act,
+    read_acts,
+    scan_act_records,
+)
 from audit.archive_place import ArchivePlace
-from audit.archive_rows import find_fault
-from audit.errors import ArchiveDamagedError, ArchiveUnavailableError
+from audit.archive_rows import find_fault, is_covered
+from audit.errors import ArchiveDamagedError, ArchiveUnavailableError, RecordMalformedError
 from audit.reading import Record
+from audit.retention import Purges, collect_purges
+from audit.scan import scan_purges
 
 _KEPT_GROUPS: Final = 12
 _FACTS_NAMED: Final = b'"facts_sha256":'
@@ -37,6 +47,7 @@ class ArchivedBodies:
     def __init__(self, place: ArchivePlace) -> None:
         self.place = place
         self._index = ArchiveIndex()
+        self._purges = Purges()
         self._seen = -1
         self._groups: OrderedDict[tuple[str, int], dict[int, Record]] = OrderedDict()
         self._lock = threading.Lock()
@@ -44,7 +55,8 @@ class ArchivedBodies:
     def complete(self, connection: Connection, records: list[Record]) -> list[Record]:
         """Return the records, with the parts put in that were released.
 
-        A part that no archive entry of the log covers stays missing.
+        A part that no archive entry of the log covers stays missing, and so does one that was
+        purged.
 
         Raises
         ------
@@ -52,15 +64,11 @@ class ArchivedBodies:
             If the file that holds a part cannot be read.
         ArchiveDamagedError
             If the file does not hold what the header names.
-        RecordMalformedError
-            If an archive entry of the log cannot be read.
         """
         if not any(map(lacks_part, records)):
             return records
         with self._lock:
-            for act in read_acts(connection, self._seen):
-                self._index.add(act)
-                self._seen = act.leaf_index
+            self._learn(connection)
             return [self._complete_one(one) if lacks_part(one) else one for one in records]
 
     def inspect(self, connection: Connection) -> Iterator[tuple[int | None, str, str]]:
@@ -75,14 +83,15 @@ class ArchivedBodies:
         ArchiveUnavailableError
             If it is not.
         """
-        acts = [act for act in read_acts(connection) if isinstance(act, Archived)]
-        if acts:
-            newest = acts[-1].files[-1]
-            if self.place.size(newest.path) != newest.size_bytes:
-                raise ArchiveUnavailableError(f"the archive file {newest.path} is not there")
-        return len({act.month for act in acts})
+        acts = list(read_acts(connection))
+        files = [kept.file for kept in ArchiveIndex(acts).kept() if kept.file is not None]
+        if files and self.place.size(files[-1].path) != files[-1].size_bytes:
+            raise ArchiveUnavailableError(f"the archive file {files[-1].path} is not there")
+        return len({act.month for act in acts if isinstance(act, Archived)})
 
     def _complete_one(self, record: Record) -> Record:
+        if is_covered(self._purges, record):
+            return record
         file = self._index.find(record.leaf_index, record.leaf)
         if file is None:
             return record
@@ -92,6 +101,19 @@ class ArchivedBodies:
             raise ArchiveDamagedError(detail)
         facts = row.facts if record.facts is None else record.facts
         return replace(record, facts=facts, sealed=record.sealed or row.sealed)
+
+    def _learn(self, connection: Connection) -> None:
+        # Another process may have archived or purged something since.
+        purges = collect_purges(scan_purges(connection, self._seen))
+        records = list(scan_act_records(connection, self._seen))
+        for record in records:
+            # An entry that does not hold covers nothing; a verification names it.
+            with suppress(RecordMalformedError):
+                self._index.add(parse_act(record))
+        if records or purges.newest() >= 0:
+            self._purges += purges
+            self._groups.clear()
+            self._seen = max(purges.newest(), *(record.leaf_index for record in records), -1)
 
     def _read_row(self, file: ArchivedFile, leaf_index: int) -> Record | None:
         for place in reversed(self._groups):

@@ -225,6 +225,7 @@ def apply_ledger(vault: Vault, now: datetime) -> int:
         If it could not be done; nothing may be served then.
     """
     # In this order: an act stands in the ledger before it stands in the log.
+    vault.keys.ledger.settle()
     with vault.store.reading() as reading:
         recorded = reading.records_of(_ACTS)
     lines = vault.keys.ledger.lines()

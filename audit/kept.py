@@ -17,6 +17,7 @@ from typing import Final
 
 from audit.checkpoint import Checkpoint, parse_checkpoint
 from audit.errors import CheckpointInvalidError, CheckpointLostError, StoreUnavailableError
+from audit.folders import make_folder, sync_folder
 
 _SLOT_BYTES: Final = 4096
 _SLOTS: Final = 2
@@ -45,6 +46,9 @@ class KeptCheckpoint:
         self._path = path
         self._must_exist = must_exist
         self._known: Checkpoint | None = None
+        # What was only read may be another process's that is not on the disk yet.
+        self._durable: Checkpoint | None = None
+        self._is_named = False
 
     def read(self, origin: str) -> str | None:
         """Return the newest kept note, of this origin if there is one; None without a file.
@@ -92,15 +96,19 @@ class KeptCheckpoint:
             If the file is damaged.
         """
         head = parse_checkpoint(note)
-        known = self._known
-        is_kept = known is not None and known.origin == head.origin
-        if is_kept and known is not None and known.tree_size >= head.tree_size:
+        durable = self._durable
+        is_kept = durable is not None and durable.origin == head.origin
+        if is_kept and durable is not None and durable.tree_size >= head.tree_size:
             return
         try:
             if not self._path.exists():
+                self._is_named = False
                 self._create(note)
             with self._locked() as descriptor:
                 self._write_newer(descriptor, note, head)
+            if not self._is_named:
+                sync_folder(self._path.parent)
+                self._is_named = True
         except OSError as error:
             raise _not_kept(error) from error
 
@@ -121,22 +129,23 @@ class KeptCheckpoint:
                 os.link(self._path, aside)
             # In one step: at no moment is there no file.
             staging.replace(self._path)
-            self._sync_folder()
+            sync_folder(self._path.parent)
         except OSError as error:
             raise _not_kept(error) from error
-        self._known = parse_checkpoint(note)
+        self._known = self._durable = parse_checkpoint(note)
 
     def _write_newer(self, descriptor: int, note: str, head: Checkpoint) -> None:
         slots = _read(descriptor)
         newest = _newest(slots, head.origin)
         if newest.head.origin == head.origin and newest.head.tree_size >= head.tree_size:
-            # Another process was quicker; what it kept covers this one.
-            self._known = newest.head
-            return
-        place = 1 - slots.index(newest)
+            # It covers this one, but whoever wrote it may have been killed, or told of an error,
+            # before it was on the disk: the same bytes are written again.
+            note, head, place = newest.note, newest.head, slots.index(newest)
+        else:
+            place = 1 - slots.index(newest)
         os.pwrite(descriptor, _format(note), place * _SLOT_BYTES)
         os.fdatasync(descriptor)
-        self._known = head
+        self._known = self._durable = head
 
     def _create(self, note: str) -> None:
         staging = self._stage(note)
@@ -147,10 +156,9 @@ class KeptCheckpoint:
             return
         finally:
             staging.unlink()
-        self._sync_folder()
 
     def _stage(self, note: str) -> Path:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         staging = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
         with os.fdopen(descriptor, "wb") as file:
@@ -158,13 +166,6 @@ class KeptCheckpoint:
             file.flush()
             os.fsync(file.fileno())
         return staging
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:

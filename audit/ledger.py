@@ -17,6 +17,7 @@ from threading import Lock
 import orjson
 
 from audit.errors import LedgerDamagedError, StoreUnavailableError
+from audit.folders import sync_folder
 
 _PRIVATE = 0o600
 
@@ -121,33 +122,54 @@ class ErasureLedger:
         Raises
         ------
         StoreUnavailableError
-            If it could not be written; then it did not happen.
+            If it could not be made durable; then it is not in the file.
         """
         content = b"".join(orjson.dumps(asdict(line)) + b"\n" for line in lines)
         try:
             if content:
                 self._write(content)
         except OSError as error:
+            with self._lock:
+                # It may have been read meanwhile, and the next one may be as long.
+                self._read_size = -1
+            raise StoreUnavailableError("the erasure ledger cannot be written") from error
+
+    def settle(self) -> None:
+        """Make durable what is there: a process that was killed may have left a line that is not.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If it could not be done.
+        """
+        if not self._path.exists():
+            return
+        try:
+            with self._path.open("rb") as file:
+                os.fsync(file.fileno())
+            sync_folder(self._path.parent)
+        except OSError as error:
             raise StoreUnavailableError("the erasure ledger cannot be written") from error
 
     def _write(self, content: bytes) -> None:
-        is_new = not self._path.exists()
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, _PRIVATE)
-        with os.fdopen(descriptor, "r+b") as file:
+        # Without a buffer, which would be written once more when a file is closed after an error.
+        with os.fdopen(descriptor, "r+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             # A line that a crash cut off was never acknowledged; nothing may be glued to it.
-            whole = file.read().rfind(b"\n") + 1
+            whole = len(_whole(file.read()))
             file.truncate(whole)
             file.seek(whole)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if is_new:
-            folder = os.open(self._path.parent, os.O_RDONLY)
             try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+                written = 0
+                while written < len(content):
+                    written += file.write(content[written:])
+                os.fsync(file.fileno())
+                sync_folder(self._path.parent)
+            except OSError:
+                # Otherwise the line would count, though a power cut could take it away again.
+                os.ftruncate(file.fileno(), whole)
+                raise
 
     def _refresh(self) -> None:
         size = self.size()
@@ -158,12 +180,19 @@ class ErasureLedger:
                 content = self._path.read_bytes() if size else b""
             except OSError as error:
                 raise StoreUnavailableError("the erasure ledger cannot be read") from error
-            whole = content[: content.rfind(b"\n") + 1]
-            self._lines = tuple(_parse(whole.splitlines()))
+            self._lines = tuple(_parse(_whole(content).splitlines()))
             self._erased = frozenset(
                 bytes.fromhex(line.key_id) for line in self._lines if line.act in DESTROYS
             )
             self._read_size = size
+
+
+def _whole(content: bytes) -> bytes:
+    """Leave out a last line that was never acknowledged: a power cut left its end or a hole."""
+    whole = content[: content.rfind(b"\n") + 1]
+    last = whole.rfind(b"\n", 0, -1) + 1
+    # A sector that never reached the disk reads as zeros, which no line holds.
+    return whole[:last] if b"\x00" in whole[last:] else whole
 
 
 def _parse(lines: Iterable[bytes]) -> Iterable[LedgerLine]:

@@ -5,25 +5,19 @@ checkpoint, in one transaction, or nothing at all. Whoever gets an `Appended` ma
 names is durable.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection
-
-from audit.canonical import canonical_json, facts_json
 from audit.checkpoint import Checkpoint, LogSigner, parse_checkpoint
-from audit.clock import delay_header, read_last_time
+from audit.clock import read_last_time
+from audit.drafts import Draft, build_drafts, put_in_time, recount
 from audit.errors import (
     CheckpointInvalidError,
     IdempotencyConflictError,
     LogDamagedError,
     RecordNotFoundError,
 )
-from audit.identifiers import Hashes, format_identifiers
 from audit.merkle import (
     NodeId,
     Tree,
@@ -31,15 +25,13 @@ from audit.merkle import (
     edge_ids,
     extend,
     inclusion_ids,
-    leaf_hash,
     peaks,
     root_of_peaks,
 )
-from audit.months import part_month
 from audit.receipt import format_receipt
-from audit.records import Counted, Entry, Lookup, build_header, derive_lookup
+from audit.records import Entry
 from audit.rotation import KEY_CHANGES
-from audit.seal import SealedPart, Sealer
+from audit.seal import Sealer
 from audit.store import Reading, Record, Store, Writing
 from audit.tables import (
     CheckpointRow,
@@ -82,41 +74,14 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
-    """An entry with everything made that needs no place in the log."""
-
-    entry_id: str
-    leaf: bytes
-    leaf_hash: bytes
-    facts: bytes | None
-    sealed: bytes | None
-    lookup: Lookup
-    recorded_at: datetime
-    key_hash: bytes | None
-    body_hash: bytes | None
-    counted: Counted | None
-    clears: tuple[int, ...]
-    removes: Callable[[Connection], None] | None
-    rest: "tuple[_Draft, ...]"
-
-    @property
-    def month(self) -> str:
-        """Return the month of the parts."""
-        return part_month(self.lookup.entry_type, self.lookup.recorded_at)
-
-    def all(self) -> "tuple[_Draft, ...]":
-        return (self, *self.rest)
-
-
-@dataclass(frozen=True, slots=True)
 class _Plan:
     """Which drafts are new, and what each entry given is answered with.
 
     An answer is a place in the log of an entry recorded before, or a new draft.
     """
 
-    new: list[_Draft]
-    answers: list[int | _Draft | IdempotencyConflictError]
+    new: list[Draft]
+    answers: list[int | Draft | IdempotencyConflictError]
 
 
 def append(
@@ -158,12 +123,14 @@ def append(
     Examples
     --------
     >>> import tempfile
+    >>> from datetime import datetime
     >>> from pathlib import Path
     >>> from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     >>> from audit.receipt import verify_receipt
     >>> from audit.records import EntryType
     >>> from audit.store import open_store
-    >>> from audit.subject_keys import KeyEncryption, open_subject_keys
+    >>> from audit.key_encryption import KeyEncryption
+    >>> from audit.subject_keys import open_subject_keys
     >>> signer = LogSigner("example.com/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
     >>> entry = Entry("p-1", EntryType.PUBLICATION, datetime.fromisoformat("2026-01-15T08Z"), {})
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -178,11 +145,11 @@ def append(
     # 1. Make all that needs no place in the log before other writers have to wait.
     authority = SoleSigner(signer) if isinstance(signer, LogSigner) else signer
     generation = sealer.keys.generation()
-    drafts = _drafts(entries, sealer)
+    drafts = build_drafts(entries, sealer)
     with store.writing() as writing:
         # Nothing is recorded under a key that was destroyed since.
         if sealer.keys.generation() != generation:
-            drafts = _drafts(entries, sealer)
+            drafts = build_drafts(entries, sealer)
         # 2. Find the end of the log, and make sure that it is what was last signed.
         old_size = writing.tree_size()
         known = writing.nodes(peaks(old_size))
@@ -191,8 +158,8 @@ def append(
         # 3. Separate new entries from retries and conflicts.
         plan = _resolve(drafts, writing)
         # 4. Decide again what was decided with counts that have moved on; no time runs backwards.
-        groups = [_recounted(draft, writing, sealer) for draft in plan.new]
-        groups = _in_time(groups, read_last_time(writing, old_size))
+        groups = [recount(draft, writing, sealer) for draft in plan.new]
+        groups = put_in_time(groups, read_last_time(writing, old_size))
         new = [draft for group in groups for draft in group.all()]
         # 5. Extend the tree and sign its new head.
         new_nodes = extend(old_size, [draft.leaf_hash for draft in new], known)
@@ -242,87 +209,7 @@ def consistency(store: Store, from_size: int, to_size: int) -> list[bytes]:
         return Tree(to_size, reading.nodes(ids)).consistency_proof(from_size)
 
 
-def _drafts(entries: Sequence[Entry], sealer: Sealer) -> list[_Draft]:
-    whole = [one for entry in entries for one in (entry, *entry.rest)]
-    sealer.keys.prepare([_owner(one, sealer) for one in whole if _is_sealed(one)])
-    return [_draft(entry, sealer) for entry in entries]
-
-
-def _draft(entry: Entry, sealer: Sealer, head_id: str | None = None) -> _Draft:
-    facts = None if entry.facts is None else facts_json(entry.facts)
-    sealed = _seal(entry, sealer)
-    header = build_header(entry, _sha256_hex(facts), sealed)
-    if head_id is not None:
-        header["with"] = head_id
-    leaf = canonical_json(header)
-    hashes = entry.identifiers.hashes(sealer) if entry.identifiers else Hashes()
-    return _Draft(
-        entry_id=entry.entry_id,
-        leaf=leaf,
-        leaf_hash=leaf_hash(leaf),
-        facts=facts,
-        sealed=None if sealed is None else sealed.content,
-        lookup=derive_lookup(header, entry.facts, hashes),
-        recorded_at=entry.recorded_at,
-        key_hash=hashes.key,
-        body_hash=hashes.body,
-        counted=entry.counted,
-        clears=entry.clears,
-        removes=entry.removes,
-        rest=tuple(_draft(one, sealer, entry.entry_id) for one in entry.rest),
-    )
-
-
-def _is_sealed(entry: Entry) -> bool:
-    return entry.personal is not None or bool(entry.identifiers)
-
-
-def _owner(entry: Entry, sealer: Sealer) -> bytes:
-    return entry.identifiers.owner(entry.entry_id).hashed(sealer)
-
-
-def _seal(entry: Entry, sealer: Sealer) -> SealedPart | None:
-    if not _is_sealed(entry):
-        return None
-    identifiers = format_identifiers(entry.identifiers)
-    return sealer.seal(entry.entry_id, _owner(entry, sealer), entry.personal or b"", identifiers)
-
-
-def _recounted(draft: _Draft, writing: Writing, sealer: Sealer) -> _Draft:
-    if draft.counted is None:
-        return draft
-    present = writing.counts(draft.counted.counts)
-    if present != draft.counted.counts:
-        draft = _draft(draft.counted.redo(present), sealer)
-    if draft.counted is not None:
-        writing.count_up(Counter(draft.counted.taken))
-    return draft
-
-
-def _in_time(groups: list[_Draft], last: datetime | None) -> list[_Draft]:
-    timed = []
-    for group in groups:
-        head = _not_before(group, last)
-        last, rest = head.recorded_at, []
-        for draft in group.rest:
-            rest.append(_not_before(draft, last))
-            last = rest[-1].recorded_at
-        timed.append(replace(head, rest=tuple(rest)))
-    return timed
-
-
-def _not_before(draft: _Draft, last: datetime | None) -> _Draft:
-    if last is None or draft.recorded_at >= last:
-        return draft
-    leaf = delay_header(draft.leaf, draft.recorded_at, last)
-    return replace(draft, leaf=leaf, leaf_hash=leaf_hash(leaf), recorded_at=last)
-
-
-def _sha256_hex(part: bytes | None) -> str | None:
-    return None if part is None else sha256(part).hexdigest()
-
-
-def _key_changes(drafts: list[_Draft]) -> list[bytes]:
+def _key_changes(drafts: list[Draft]) -> list[bytes]:
     return [draft.leaf for draft in drafts if draft.lookup.entry_type in KEY_CHANGES]
 
 
@@ -344,8 +231,8 @@ def _verify_head(note: str | None, tree_size: int, known: dict[NodeId, bytes]) -
     return head
 
 
-def _resolve(drafts: list[_Draft], reading: Reading) -> _Plan:
-    used: dict[bytes, tuple[int | _Draft, bytes]] = {
+def _resolve(drafts: list[Draft], reading: Reading) -> _Plan:
+    used: dict[bytes, tuple[int | Draft, bytes]] = {
         **reading.answered([draft.key_hash for draft in drafts if draft.key_hash])
     }
     plan = _Plan(new=[], answers=[])
@@ -366,7 +253,7 @@ def _conflict() -> IdempotencyConflictError:
 
 
 def _insert(
-    writing: Writing, new: list[_Draft], old_size: int, nodes: dict[NodeId, bytes], note: str
+    writing: Writing, new: list[Draft], old_size: int, nodes: dict[NodeId, bytes], note: str
 ) -> None:
     places = list(enumerate(new, start=old_size))
     tree_size = old_size + len(new)
@@ -408,7 +295,7 @@ def _insert(
             writing.remove(draft.removes)
 
 
-def _entry_values(leaf_index: int, draft: _Draft, tree_size: int) -> dict[str, Any]:
+def _entry_values(leaf_index: int, draft: Draft, tree_size: int) -> dict[str, Any]:
     return {
         "leaf_index": leaf_index,
         "entry_id": draft.entry_id,
@@ -419,7 +306,7 @@ def _entry_values(leaf_index: int, draft: _Draft, tree_size: int) -> dict[str, A
     }
 
 
-def _lookup_values(leaf_index: int, draft: _Draft) -> dict[str, Any]:
+def _lookup_values(leaf_index: int, draft: Draft) -> dict[str, Any]:
     lookup = draft.lookup
     return {
         "leaf_index": leaf_index,
@@ -473,7 +360,7 @@ def _receipt_of(reading: Reading, record: Record) -> str:
     return format_receipt(record.leaf_index, tree.inclusion_proof(record.leaf_index), note)
 
 
-def _appended(group: _Draft, places: list[int], tree: Tree, note: str) -> Appended:
+def _appended(group: Draft, places: list[int], tree: Tree, note: str) -> Appended:
     first, *rest = [
         Appended(
             leaf_index=place,

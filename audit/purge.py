@@ -61,7 +61,8 @@ def purge_next(
     Parameters
     ----------
     vault
-        Where; on PostgreSQL its store and its `record` are the owner's.
+        Where; on PostgreSQL its store and its `record` are the owner's. What the store reads from
+        the archive is planned too, and `audit.archive_purge` removes it there afterwards.
     retention
         Days of each kind.
     now
@@ -84,6 +85,9 @@ def purge_next(
         purged then.
     StoreUnavailableError, LogDamagedError
         If it could not be done; nothing is purged then. Keys may stay that open nothing.
+    ArchiveUnavailableError, ArchiveDamagedError
+        If what else is sealed under a key cannot be read; the keys stay then, though the records
+        are purged.
     """
     # 1. Who is held, and what is due, as of one snapshot.
     ledger = vault.keys.ledger
@@ -91,7 +95,7 @@ def purge_next(
     due = Due(retention, now, ledger.held(), vault.sealer.key_id)
     with vault.store.raw() as connection:
         tree_size = count_entries(connection)
-        plan = plan_purge(connection, due, after, most)
+        plan = plan_purge(connection, due, after, most, vault.store.bodies)
     if is_trial or not plan.places:
         return Purged(plan, None)
     dropped: list[str] = []

@@ -2,7 +2,8 @@
 
 The unit is a chain: its decisions, and what was said of them. It goes as a whole, when the youngest
 of it is older than the retention of its kind and no legal hold is on any key that it is sealed
-under. Entries of the log itself are never among them.
+under. Entries of the log itself are never among them. Parts that are in the archive alone are read
+from there.
 """
 
 from collections import Counter
@@ -13,8 +14,11 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, text
 
+from audit.archive_source import lacks_part
 from audit.counters import CounterTally
+from audit.errors import ArchiveDamagedError, ArchiveUnavailableError
 from audit.months import PURGED_TYPES
+from audit.reading import BodySource, Record
 from audit.records import CounterKey, EntryType, format_time
 from audit.retention import Retention, Rule
 from audit.seal import HEAD_SIZE_BYTES
@@ -38,7 +42,8 @@ _ABOUT: Final = text(
     f"SELECT about, {_COLUMNS} FROM entry_lookup WHERE about IN :names AND entry_type IN :types"  # noqa: S608 - constants above
 ).bindparams(bindparam("names", expanding=True), bindparam("types", expanding=True))
 _PARTS: Final = text(
-    f"SELECT e.leaf_index, e.month, f.body, substr(p.sealed, 1, {HEAD_SIZE_BYTES}) "  # noqa: S608 - constants above
+    "SELECT e.month, e.leaf_index, e.entry_id, e.leaf, f.body, "  # noqa: S608 - constants above
+    f"  substr(p.sealed, 1, {HEAD_SIZE_BYTES}), e.tree_size "
     "  FROM log_entry e "
     "  LEFT JOIN facts_part f ON f.leaf_index = e.leaf_index AND f.month = e.month "
     "  LEFT JOIN personal_part p ON p.leaf_index = e.leaf_index AND p.month = e.month "
@@ -95,7 +100,8 @@ class Plan:
     held
         Number of decisions that are old enough and stay for a legal hold's sake.
     away
-        Number of decisions that are old enough and whose parts are not in the database.
+        Number of decisions that are old enough and of which a part cannot be read, neither in the
+        database nor in the archive.
     end
         The last place looked at; the next plan begins behind it.
     is_whole
@@ -126,6 +132,14 @@ class Plan:
         return ranges
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is kept of an entry, and under which month; a sealed part's first bytes at least."""
+
+    month: str
+    record: Record
+
+
 @dataclass(slots=True)
 class _Unit:
     """A chain, as far as it is read."""
@@ -135,7 +149,13 @@ class _Unit:
     decisions: list[str] = field(default_factory=list)
 
 
-def plan_purge(connection: Connection, due: Due, after: int = -1, most: int = MOST_ENTRIES) -> Plan:
+def plan_purge(
+    connection: Connection,
+    due: Due,
+    after: int = -1,
+    most: int = MOST_ENTRIES,
+    bodies: BodySource | None = None,
+) -> Plan:
     """Return what may go.
 
     Parameters
@@ -148,6 +168,8 @@ def plan_purge(connection: Connection, due: Due, after: int = -1, most: int = MO
         The last place that an earlier plan looked at.
     most
         Stops after so many entries; a chain is never cut.
+    bodies
+        Where parts are read that the database no longer holds; None for nowhere.
     """
     plan = Plan(end=after)
     seen: set[str] = set()
@@ -162,7 +184,9 @@ def plan_purge(connection: Connection, due: Due, after: int = -1, most: int = MO
         names = [name for name in dict.fromkeys(_name(row) for row in old) if name not in seen]
         seen.update(names)
         for some in _pages(names):
-            _add(plan, due, connection, _read_units(connection, some))
+            old_units = [one for one in _read_units(connection, some) if _is_old(one, due)]
+            places = [row.leaf_index for unit in old_units for row in unit.entries]
+            _add(plan, due, old_units, _read_parts(connection, places, bodies))
     return plan
 
 
@@ -192,21 +216,17 @@ def _read_units(connection: Connection, names: Sequence[str]) -> list[_Unit]:
     return list(units.values())
 
 
-def _add(plan: Plan, due: Due, connection: Connection, units: Iterable[_Unit]) -> None:
-    old = [unit for unit in units if _is_old(unit, due)]
-    parts = _read_parts(connection, [row.leaf_index for unit in old for row in unit.entries])
-    for unit in old:
-        if any(
-            row.entry_type == EntryType.DECISION and parts[row.leaf_index][1] is None
-            for row in unit.entries
-        ):
+def _add(plan: Plan, due: Due, units: Iterable[_Unit], parts: Mapping[int, _Parts]) -> None:
+    for unit in units:
+        records = [parts[row.leaf_index].record for row in unit.entries]
+        if any(map(lacks_part, records)):
             # Whose key sealed it cannot be seen, and a purge must not cover up what went otherwise.
             plan.away += len(unit.decisions)
             continue
         keys = {
-            row.leaf_index: due.key_id(bytes(parts[row.leaf_index][2]))
-            for row in unit.entries
-            if parts[row.leaf_index][2] is not None
+            record.leaf_index: due.key_id(record.sealed)
+            for record in records
+            if record.sealed is not None
         }
         if due.held.intersection(keys.values()):
             plan.held += len(unit.decisions)
@@ -222,31 +242,44 @@ def _add_unit(
     plan: Plan,
     due: Due,
     unit: _Unit,
-    parts: Mapping[int, tuple[str, Any, Any]],
+    parts: Mapping[int, _Parts],
     keys: Mapping[int, bytes],
 ) -> None:
     plan.concerned.update((unit.name, *unit.decisions))
     tally = CounterTally()
     for row in unit.entries:
-        month, body, _ = parts[row.leaf_index]
+        kept = parts[row.leaf_index]
         plan.places.append(row.leaf_index)
-        plan.months.add(month)
+        plan.months.add(kept.month)
         plan.records[row.entry_type] += 1
         plan.kinds[row.kind] += row.entry_type == EntryType.DECISION
         plan.rules.setdefault(row.kind, due.rule(row.kind))
-        tally.add(body)
+        tally.add(kept.record.facts)
         if row.leaf_index in keys:
             plan.owners[keys[row.leaf_index]] = (row.order_hash, row.subject_hash)
     plan.used.update(tally.used)
 
 
-def _read_parts(connection: Connection, places: Sequence[int]) -> dict[int, tuple[str, Any, Any]]:
-    found: dict[int, tuple[str, Any, Any]] = {}
-    for row in _rows(connection, places):
-        found[row[0]] = (str(row[1]), row[2], row[3])
+def _read_parts(
+    connection: Connection, places: Sequence[int], bodies: BodySource | None
+) -> dict[int, _Parts]:
+    found: dict[int, _Parts] = {}
+    for some in _pages(places):
+        for month, leaf_index, entry_id, leaf, facts, sealed, tree_size in connection.execute(
+            _PARTS, {"places": list(some)}
+        ):
+            head = None if sealed is None else bytes(sealed)
+            record = Record(leaf_index, entry_id, leaf, facts, head, tree_size)
+            found[leaf_index] = _Parts(str(month), _complete(connection, record, bodies))
     return found
 
 
-def _rows(connection: Connection, places: Sequence[int]) -> Iterator[Any]:
-    for some in _pages(places):
-        yield from connection.execute(_PARTS, {"places": list(some)})
+def _complete(connection: Connection, record: Record, bodies: BodySource | None) -> Record:
+    if bodies is None or not lacks_part(record):
+        return record
+    try:
+        [whole] = bodies.complete(connection, [record])
+    except (ArchiveUnavailableError, ArchiveDamagedError):
+        # Counted as away; a verification names the file.
+        return record
+    return whole

@@ -7,7 +7,7 @@ covers what is too young, and `Purge.covers` tells of one header whether the ent
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -99,6 +99,11 @@ class Purge:
         after = bisect_right(self.ranges, leaf_index, key=lambda one: one[0])
         return after > 0 and leaf_index <= self.ranges[after - 1][1]
 
+    def meets(self, first: int, last: int) -> bool:
+        """Tell whether one of the ranges holds a place from first to last."""
+        after = bisect_right(self.ranges, last, key=lambda one: one[0])
+        return after > 0 and first <= self.ranges[after - 1][1]
+
     def covers(self, leaf_index: int, header: Mapping[str, Json]) -> bool:
         """Tell whether an entry's parts were removed by this purge, rightly.
 
@@ -124,6 +129,22 @@ class Purges:
     def __init__(self, purges: Iterable[Purge] = ()) -> None:
         self._purges = tuple(purges)
 
+    def __add__(self, more: "Purges") -> "Purges":
+        """Return these purges and more."""
+        return Purges((*self._purges, *more._purges))
+
+    def between(self, begin: int, end: int) -> "Purges":
+        """Return the purges whose own entries stand at begin <= leaf index < end."""
+        return Purges(one for one in self._purges if begin <= one.leaf_index < end)
+
+    def newest(self) -> int:
+        """Return the leaf index of the newest purge's entry; -1 when there is none."""
+        return max((one.leaf_index for one in self._purges), default=-1)
+
+    def meets(self, first: int, last: int) -> bool:
+        """Tell whether a range of any purge holds a place from first to last."""
+        return any(one.meets(first, last) for one in self._purges)
+
     def holding(self, leaf_index: int) -> Purge | None:
         """Return the purge whose ranges hold a place, right or not."""
         return next((one for one in self._purges if one.holds(leaf_index)), None)
@@ -131,6 +152,29 @@ class Purges:
     def covering(self, leaf_index: int, header: Mapping[str, Json]) -> Purge | None:
         """Return the purge that an entry's parts were removed by, or None."""
         return next((one for one in self._purges if one.covers(leaf_index, header)), None)
+
+
+def collect_purges(
+    rows: Iterable[tuple[Any, Any, Any]],
+    refuse: Callable[[int, PurgeInvalidError], None] | None = None,
+) -> Purges:
+    """Return what the log says was purged; an entry that does not hold covers nothing.
+
+    Parameters
+    ----------
+    rows
+        Place, header and facts part of each purge's entry (`audit.scan.scan_purges`).
+    refuse
+        Told the place of each entry that does not hold, and why.
+    """
+    found: list[Purge] = []
+    for leaf_index, leaf, facts in rows:
+        try:
+            found.append(parse_purge(leaf_index, leaf, facts))
+        except PurgeInvalidError as error:
+            if refuse is not None:
+                refuse(leaf_index, error)
+    return Purges(found)
 
 
 def build_purge_facts(

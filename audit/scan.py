@@ -58,7 +58,7 @@ _PURGES: Final = """
 SELECT e.leaf_index, e.leaf, f.body
   FROM entry_lookup l JOIN log_entry e ON e.leaf_index = l.leaf_index
   LEFT JOIN facts_part f ON f.leaf_index = l.leaf_index
- WHERE l.entry_type = 'purge' ORDER BY e.leaf_index
+ WHERE l.entry_type = 'purge' AND l.leaf_index > :after ORDER BY e.leaf_index
 """
 _COSIGNATURES: Final = """
 SELECT c.tree_size, c.witness, c.cosigned_at_seconds, c.line, p.note
@@ -152,9 +152,9 @@ def read_erased(connection: Connection) -> frozenset[str]:
     return frozenset(found)
 
 
-def scan_purges(connection: Connection) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield leaf index, header and facts of the entries that say what was purged."""
-    for row in connection.execute(text(_PURGES)):
+def scan_purges(connection: Connection, after: int = -1) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield leaf index, header and facts of the entries behind a place that say what was purged."""
+    for row in connection.execute(text(_PURGES), {"after": after}):
         yield row[0], row[1], row[2]
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection, make_url
 
 from audit.errors import StoreUnavailableError, UnsafeStoreError
+from audit.folders import sync_folder
 
 IMMEDIATE: Final = "candor_immediate"
 # How long one waits for a connection while others use them all; then the store is unavailable.
@@ -132,6 +133,60 @@ def open_sqlite(
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
     return engine
+
+
+def settle(engine: Engine) -> None:
+    """Make durable what is read: a process that was killed may have left commits that are not.
+
+    SQLite takes over whatever whole commits it finds in the write-ahead log, also those that were
+    written and never flushed. A retry that is answered from them writes nothing, so nothing would
+    flush them.
+
+    Parameters
+    ----------
+    engine
+        From `open_sqlite`, before anything is answered.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If it could not be done.
+    """
+    with engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        try:
+            driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            # The file's own name, and the absence of a rollback journal.
+            sync_folder(Path(engine.url.database or "").parent)
+        except (pysqlite3.Error, OSError) as error:
+            raise StoreUnavailableError(f"the store answered: {error}") from error
+
+
+def empty_wal(engine: Engine) -> bool:
+    """Fold the write-ahead log back into the file, durably, and empty it.
+
+    Parameters
+    ----------
+    engine
+        From `open_sqlite`.
+
+    Returns
+    -------
+    bool
+        False when a reader hinders it.
+
+    Raises
+    ------
+    StoreUnavailableError
+        If it could not be done.
+    """
+    with engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        try:
+            is_busy: int = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except pysqlite3.Error as error:
+            raise StoreUnavailableError(f"the store answered: {error}") from error
+    return not is_busy
 
 
 def _make_file(database: str) -> None:

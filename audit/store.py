@@ -30,7 +30,7 @@ from audit.postgres import insert_rows, open_postgres, verify_server, verify_ser
 from audit.reading import BodySource, Found, Reading, Record, Search
 from audit.records import CounterKey
 from audit.schema import upgrade, verify_revision
-from audit.sqlite import IMMEDIATE, open_sqlite
+from audit.sqlite import IMMEDIATE, empty_wal, open_sqlite, settle
 from audit.tables import (
     METADATA,
     AuditRow,
@@ -206,10 +206,8 @@ class Store:
         """
         if self._engine.dialect.name == POSTGRESQL:
             return True
-        with own_errors(), self._engine.connect() as connection:
-            driver: Any = connection.connection.dbapi_connection
-            is_busy: int = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        return not is_busy
+        with own_errors():
+            return empty_wal(self._engine)
 
     def close(self) -> None:
         """Close every connection."""
@@ -257,6 +255,7 @@ def open_store(
         with own_errors(), engine.connect() as connection:
             if engine.dialect.name == SQLITE:
                 _prepare_sqlite(connection)
+                settle(engine)
             else:
                 _verify_postgres(connection)
     except AuditError:

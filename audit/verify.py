@@ -27,7 +27,7 @@ from audit.merkle import HASH_SIZE_BYTES, NodeId, leaf_hash, node_hash, peaks, r
 from audit.opening import Opening, open_sealed
 from audit.reading import BodySource
 from audit.records import EntryType
-from audit.retention import Purge, Purges, parse_purge
+from audit.retention import Purges, collect_purges
 from audit.rotation import KeyChange, key_ranges, parse_key_change, range_of, trusted_ranges
 from audit.scan import (
     PART_TABLES,
@@ -264,29 +264,7 @@ def _read_purges(inspection: _Inspection) -> None:
     def refuse(leaf_index: int, error: PurgeInvalidError) -> None:
         inspection.note(leaf_index, error.code, error.detail)
 
-    inspection.purges = read_purges(inspection.connection, refuse)
-
-
-def read_purges(
-    connection: Connection, refuse: Callable[[int, PurgeInvalidError], None] | None = None
-) -> Purges:
-    """Return what the log says was purged; an entry that does not hold covers nothing.
-
-    Parameters
-    ----------
-    connection
-        From `Store.raw`.
-    refuse
-        Told the place of each entry that does not hold, and why.
-    """
-    found: list[Purge] = []
-    for leaf_index, leaf, facts in scan_purges(connection):
-        try:
-            found.append(parse_purge(leaf_index, leaf, facts))
-        except PurgeInvalidError as error:
-            if refuse is not None:
-                refuse(leaf_index, error)
-    return Purges(found)
+    inspection.purges = collect_purges(scan_purges(inspection.connection), refuse)
 
 
 def _counts_as_purged(inspection: _Inspection, entry: RawEntry) -> bool:

@@ -3,19 +3,18 @@
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from audit.anchor import anchors_between, first_anchored_size
 from audit.canonical import facts_json, parse_json
 from audit.cosignature import cosignatures_between, first_cosigned_size
-from audit.errors import PurgeInvalidError, RecordMalformedError
+from audit.errors import RecordMalformedError
 from audit.exported import OpenedRuns
 from audit.merkle import Tree, consistency_ids, edge_ids, inclusion_ids, peaks
 from audit.receipt import format_receipt
 from audit.records import EntryType
-from audit.retention import Purge, Purges, parse_purge
+from audit.retention import Purges, collect_purges
 from audit.store import Reading, Record
 from models.domain import Json
 from reports.bundle_range import Covered, Selection
@@ -161,7 +160,7 @@ def walk_range(
     gathered = Gathered(purges=read_purges(reading))
     if disclose is not None:
         gathered.erasures.update(read_erasures(reading))
-    for name in ("headers.jsonl", "facts.jsonl", "purged.jsonl", "receipts.jsonl"):
+    for name in ("headers.jsonl", "facts.jsonl", "receipts.jsonl"):
         spool.open(name)
     if disclose is not None:
         spool.open("personal.jsonl")
@@ -204,15 +203,8 @@ def read_erasures(reading: Reading) -> dict[str, int]:
 
 def read_purges(reading: Reading) -> Purges:
     """Return what the log says was purged; an entry that does not hold covers nothing."""
-    purges: list[Purge] = []
-    after = -1
-    while found := reading.found_after(after, [EntryType.PURGE], _PAGE):
-        for one in found:
-            record = reading.record_at(one.leaf_index)
-            with suppress(PurgeInvalidError):
-                purges.append(parse_purge(record.leaf_index, record.leaf, record.facts))
-        after = found[-1].leaf_index
-    return Purges(purges)
+    found = reading.records_of([EntryType.PURGE]).values()
+    return collect_purges((one.leaf_index, one.leaf, one.facts) for one in found)
 
 
 def read_header_fields(leaf: bytes) -> dict[str, Json]:
@@ -267,6 +259,8 @@ def _write_facts(record: Record, header: dict[str, Json], gathered: Gathered, sp
     purge = gathered.purges.covering(record.leaf_index, header)
     if purge is not None:
         said: Json = {"leaf_index": record.leaf_index, "purged_by": purge.leaf_index}
+        if not gathered.purged:
+            spool.open("purged.jsonl")
         spool.add_line("purged.jsonl", facts_json(said))
         gathered.purged.add(record.leaf_index)
         gathered.later.add(purge.leaf_index)

@@ -22,13 +22,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
 from audit.checkpoint import LogSigner, parse_verifier_key
-from audit.subject_keys import STORE_NAME, KeyEncryption, SubjectKeyStore, open_subject_keys
+from audit.errors import StoreUnavailableError
+from audit.folders import make_folder, sync_folder
+from audit.key_encryption import KeyEncryption
+from audit.subject_keys import STORE_NAME, SubjectKeyStore, open_subject_keys
 from service.errors import KeyFileError
 from service.kms import KeyService
 from service.settings import Settings
 
 _SIZE_BYTES = 32
 _PRIVATE = 0o600
+_PRIVATE_FOLDER = 0o700
 _KEY_ENCRYPTION = "key-encryption"
 _EPOCH_FILE = re.compile(r"^key-encryption(?:-([1-9][0-9]{0,8}))?\.(?:key|wrapped)$")
 _WRAPPED = ".wrapped"
@@ -59,6 +63,8 @@ def load_keys(settings: Settings, *, may_create: bool) -> StoreKeys:
     ------
     KeyFileError
         When a key is missing or is not 32 bytes in base64.
+    StoreUnavailableError
+        When a new one cannot be written.
     """
 
     def one(name: str, given: SecretStr | None) -> bytes:
@@ -106,16 +112,13 @@ def create_signer(settings: Settings, origin: str, *, is_new_origin: bool = Fals
 
     Raises
     ------
-    KeyFileError
+    StoreUnavailableError
         When the file cannot be written.
     """
     key = secrets.token_bytes(_SIZE_BYTES)
     private_key = Ed25519PrivateKey.from_private_bytes(key)
     mark = hashlib.sha256(private_key.public_key().public_bytes_raw()).hexdigest()[:16]
-    try:
-        _create(settings.keys / f"{_SIGNING}-{mark}.key", key)
-    except OSError as error:
-        raise KeyFileError(f"a new key cannot be written: {error.strerror}") from error
+    _create(settings.keys / f"{_SIGNING}-{mark}.key", key)
     return LogSigner(f"{origin}/{mark}" if is_new_origin else origin, private_key)
 
 
@@ -166,9 +169,12 @@ def open_subject_key_store(settings: Settings, *, may_create: bool) -> SubjectKe
     """
     if not may_create and not (settings.keys / STORE_NAME).exists():
         raise KeyFileError(f"{STORE_NAME} is missing, but the log has entries")
-    settings.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Made private before anything is in it; SQLite gives its write-ahead log the same mode.
-    (settings.keys / STORE_NAME).touch(mode=_PRIVATE)
+    try:
+        make_folder(settings.keys, mode=_PRIVATE_FOLDER)
+        # Made private before anything is in it; SQLite gives its write-ahead log the same mode.
+        (settings.keys / STORE_NAME).touch(mode=_PRIVATE)
+    except OSError as error:
+        raise _not_written(STORE_NAME, error) from error
     encryption = KeyEncryption(
         lambda: load_key_encryption(settings, may_create=False),
         lease_seconds=settings.kms_lease_seconds if settings.kms_command else None,
@@ -281,7 +287,18 @@ def _read_text(path: Path) -> str:
 
 
 def _create(path: Path, key: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        _write_new(path, key)
+    except OSError as error:
+        raise _not_written(path.name, error) from error
+
+
+def _not_written(name: str, error: OSError) -> StoreUnavailableError:
+    return StoreUnavailableError(f"{name} cannot be written: {error.strerror}")
+
+
+def _write_new(path: Path, key: bytes) -> None:
+    make_folder(path.parent, mode=_PRIVATE_FOLDER)
     staging = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
     with os.fdopen(descriptor, "wb") as file:
@@ -295,12 +312,8 @@ def _create(path: Path, key: bytes) -> None:
         return
     finally:
         staging.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        # Without this the file's name could be lost in a power cut that the log survives.
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    # Without this the file's name could be lost in a power cut that the log survives.
+    sync_folder(path.parent)
 
 
 def _decode(name: str, text: str) -> bytes:

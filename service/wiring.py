@@ -19,6 +19,7 @@ from audit.archive_source import ArchivedBodies
 from audit.checkpoint import LogSigner
 from audit.erasure import Vault, apply_ledger
 from audit.errors import DatabaseUrlError, IdempotencyConflictError, StoreUnavailableError
+from audit.folders import make_folder
 from audit.kept import KeptCheckpoint
 from audit.log import Appended, append
 from audit.ownership import open_owner_engine
@@ -218,7 +219,7 @@ def open_owned_store(platform: Platform) -> Iterator[Store]:
     if make_url(platform.settings.store_url).get_backend_name() == "sqlite":
         yield platform.store
         return
-    store = Store(open_owner_engine(*find_owner(platform.settings)))
+    store = Store(open_owner_engine(*find_owner(platform.settings)), platform.archive)
     try:
         yield store
     finally:
@@ -252,6 +253,6 @@ def build_notary(settings: Settings, keys: StoreKeys) -> Notary:
 
 def _make_folder(settings: Settings) -> None:
     try:
-        settings.var.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.var)
     except OSError as error:
         raise StoreUnavailableError(f"the folder {settings.var} cannot be made") from error

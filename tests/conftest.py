@@ -5,6 +5,7 @@ with `pooled` also through pgbouncer. `pytest --database postgresql` runs everyt
 but what the marker `sqlite` names as being about SQLite itself.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from service.settings import Settings
 from service.usecases.publish import publish
 from service.wiring import Platform, open_platform
 from tests.databases import POOLED, POSTGRESQL, SQLITE, SampleDatabase
+from tests.faults.report import FaultReport
 from tests.models import examples
 from tests.pooler import Pooler, running_pooler
 from tests.postgres import PostgresServer, running_server
@@ -124,6 +126,20 @@ hypothesis_settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session")
+def session_report() -> FaultReport:
+    return FaultReport()
+
+
+@pytest.fixture
+def fault_report(session_report: FaultReport) -> Iterator[FaultReport]:
+    """Return where long fault runs are noted; `make faults` says where the report goes."""
+    yield session_report
+    folder = os.environ.get("FAULT_REPORT")
+    if folder:
+        session_report.write(Path(folder))
 
 
 @pytest.fixture

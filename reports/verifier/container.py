@@ -15,7 +15,7 @@ from reports.verifier.findings import CheckError
 MANIFEST, NOTE = "manifest.json", "manifest.note"
 _NAME = re.compile(
     r"manifest\.(json|note)|README\.md|verify\.py|tree\.json"
-    r"|(annex|checkpoints|facts|headers|keys|orders|personal|receipts|selection)\.jsonl"
+    r"|(annex|checkpoints|facts|headers|keys|orders|personal|purged|receipts|selection)\.jsonl"
     r"|timestamps/[1-9][0-9]{0,18}-[1-9][0-9]{0,2}\.tsr"
     r"|(policies|references|kinds)/sha256-[0-9a-f]{64}\.json"
     r"|bundles/sha256-[0-9a-f]{64}/[a-z0-9_]{1,64}\.(json|txt)"

@@ -35,6 +35,12 @@ def purge(
     say(f"held     {done['held']} decisions that are due, for a legal hold's sake")
     if done["away"]:
         say(f"away     {done['away']} decisions, of which parts are missing: run `candor verify`")
+    files = read_object(done["archive"])
+    if files["replaced"] or files["removed"]:
+        say(f"archive  {files['replaced']} files replaced, {files['removed']} removed")
+    left = files["left"]
+    for path in left if isinstance(left, list) else []:
+        say(f"left     {path} is not the archive file that was logged: run `candor verify`")
     if not is_trial:
         say(f"keys     {done['keys']} destroyed")
 

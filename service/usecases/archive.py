@@ -1,16 +1,13 @@
 """Archiving months that are over, and releasing them from the hot store as its owner."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-from sqlalchemy.engine import make_url
+from collections.abc import Callable
+from contextlib import nullcontext
 
 from audit.archive import Archivist, MonthDone, archive_months, release_months
-from audit.errors import DatabaseUrlError
-from audit.store import POSTGRESQL, Store, open_engine
+from audit.archive_purge import purge_archive
 from models.domain import Json
 from service.answers import JsonObject
-from service.wiring import BUSY_TIMEOUT_MS, Platform
+from service.wiring import Platform, open_owned_store
 
 
 def archive_log(
@@ -38,7 +35,7 @@ def archive_log(
 
     Raises
     ------
-    DatabaseUrlError
+    DatabaseUrlError, UnsafeStoreError
         If a release is asked for and PostgreSQL's owner is not named.
     ArchiveUnavailableError, ArchiveDamagedError
         If files cannot be written, or what is to be released is not whole.
@@ -55,7 +52,9 @@ def archive_log(
         actor,
     )
     released: list[MonthDone] = []
-    with _owner_store(platform, is_needed=is_releasing) as owner:
+    with open_owned_store(platform) if is_releasing else nullcontext(platform.store) as owner:
+        # What a purge could not finish comes first, so that it is not archived or released.
+        purge_archive(archivist, platform.now())
         archived = archive_months(archivist, platform.now(), on_progress)
         if is_releasing:
             released = release_months(archivist, owner, platform.now(), on_progress)
@@ -63,26 +62,6 @@ def archive_log(
         "archived": [_describe(month) for month in archived],
         "released": [_describe(month) for month in released],
     }
-
-
-@contextmanager
-def _owner_store(platform: Platform, *, is_needed: bool) -> Iterator[Store]:
-    settings = platform.settings
-    is_postgres = make_url(settings.store_url).get_backend_name() == POSTGRESQL
-    if not is_needed or not is_postgres:
-        yield platform.store
-        return
-    if settings.database_owner_url is None:
-        raise DatabaseUrlError(
-            "CANDOR_DATABASE_OWNER_URL is not set", "Set it: only the database's owner may release."
-        )
-    url = settings.database_owner_url.get_secret_value()
-    engine = open_engine(url, busy_timeout_ms=BUSY_TIMEOUT_MS, wal_autocheckpoint_pages=0)
-    owner = Store(engine)
-    try:
-        yield owner
-    finally:
-        owner.close()
 
 
 def _describe(done: MonthDone) -> Json:

@@ -20,8 +20,9 @@ from audit.records import (
     hash_idempotency_key,
     parse_personal,
 )
+from audit.retention import collect_purges
+from audit.scan import scan_purges
 from audit.store import Record
-from audit.verify import read_purges
 from models.domain import Json
 from models.errors import FieldFault
 from service.answers import JsonObject, StoredDecision
@@ -126,7 +127,7 @@ def verify_kept(platform: Platform, record: Record) -> None:
     if record.facts is not None:
         return
     with platform.store.raw() as connection:
-        purges = read_purges(connection)
+        purges = collect_purges(scan_purges(connection))
     purge = purges.covering(record.leaf_index, read_header(record.leaf))
     if purge is not None:
         detail = f"the record was purged at {purge.recorded_at}, says entry {purge.entry_id}"

@@ -1,7 +1,6 @@
 """A platform in which everything that a log can record was recorded, and copies of it to attack.
 
-Archive files and what a purge leaves belong here too: record them in `make_history`, let
-`Scene.copy` bring them along, and add their attacks to `test_scripted.py`.
+What is archived and purged has a history of its own, of long ago, in `test_archived.py`.
 """
 
 import shutil

@@ -2,8 +2,8 @@
 
 Left out is only what has no meaning, each with its reason:
 
-- a cosignature or an API key deleted: a witness can bring its line again, and a key that is gone
-  opens nothing; an interrupted creation looks the same;
+- a cosignature, a timestamp or an API key deleted: a witness can bring its line again, an authority
+  can be asked again, and a key that is gone opens nothing; an interrupted creation looks the same;
 - an API key's `revoked_at` set, or set to another time: such a key opens nothing either;
 - one of the two slots of the kept checkpoint: the other one counts, as after a torn write;
 - what SQLite or a zip file keeps beside rows and files: free pages, dates of members.
@@ -30,8 +30,17 @@ _TABLES: Final = {
     for metadata in (METADATA, SERVICE_METADATA)
     for table in metadata.tables.values()
 }
+# What has to be found in a table whose rows name no entry, or name one that was not changed.
+_CODES: Final[dict[str, set[str]]] = {
+    "cap_counter": {"counter"},
+    "tree_node": {"tree-node-stray"},
+    "anchor": {"anchor-altered"},
+    "erasing": {"erasing-left"},
+    "releasing": {"releasing-left"},
+    "purging": {"purging-left"},
+}
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
-_NEVER_DELETED: Final = ("cosignature", "api_key")
+_NEVER_DELETED: Final = ("cosignature", "anchor", "api_key")
 _REFUSED: Final = (pysqlite3.Error, psycopg.Error, OverflowError)
 _KINDS: Final = ("delete", "insert", "swap", "change", "change", "change")
 SLOT: Final = 4096
@@ -123,8 +132,7 @@ class RowChange:
             return None
         touched = [row for row in (old if kind != "insert" else None, *new) if row is not None]
         leaves = frozenset(at for row in touched for at in self._leaves(row, before))
-        codes = {"cap_counter": {"counter"}, "tree_node": {"tree-node-stray"}}
-        more = codes.get(self._table, {f"{self._table.replace('_', '-')}-stray"})
+        more = _CODES.get(self._table, {f"{self._table.replace('_', '-')}-stray"})
         return Change(f"{kind} in {self._table}: {old} -> {new}", leaves, frozenset(more))
 
     def _do(self, kind: str, old: Row | None, rows: list[Row]) -> list[Row] | None:
@@ -157,14 +165,10 @@ class RowChange:
         return [other]
 
     def _insert(self, old: Row | None, rows: list[Row]) -> list[Row] | None:
-        if self._table == "erasing":
-            old = {"leaf_index": self._random.randrange(len(self._entries()))}
-        if old is None:
-            return None
-        new = dict(old)
+        new = dict(self._invent() if old is None else old)
         unique = [*self._key, "entry_id"] if self._table == "log_entry" else self._key
-        for name in unique if old and rows else []:
-            new[name] = change_value(self._random, old[name], [row[name] for row in rows])
+        for name in unique if rows else []:
+            new[name] = change_value(self._random, new[name], [row[name] for row in rows])
         if self._table == "api_key":
             new["key_sha256"] = self._random.randbytes(32)
         marks = ", ".join([self._mark] * len(self._columns))
@@ -172,6 +176,22 @@ class RowChange:
         values = [new[name] for name in self._columns]
         self._execute(f"INSERT INTO {self._table} ({names}) VALUES ({marks})", values)  # noqa: S608 - names of ours
         return [new]
+
+    def _invent(self) -> Row:
+        """Return a row for a table that has none."""
+        entries = self._entries()
+        place = self._random.randrange(len(entries))
+        values: Row = {
+            "leaf_index": place,
+            "first_index": place,
+            "last_index": place + self._random.randrange(3),
+            "tree_size": self._random.choice([*entries.values()]),
+            "authority": "https://stamps.example/",
+            "stamped_at": "2026-01-15T08:30:00.000000Z",
+            "reply": self._random.randbytes(40),
+            "row_sha256": self._random.randbytes(32),
+        }
+        return {name: values[name] for name in self._columns}
 
     def _update(self, row: Row, column: str, value: Any) -> None:  # noqa: ANN401 - any column value
         update = f"UPDATE {self._table} SET {column} = {self._mark} WHERE {self._where()}"  # noqa: S608 - names of ours

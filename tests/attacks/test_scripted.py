@@ -146,10 +146,11 @@ def _insert_entry(copy: Copy, scene: Scene) -> list[int]:
     header = orjson.loads(value(copy, "log_entry", "leaf", place(copy, scene, "P-0")))
     leaf = canonical_json({**header, "id": "forged"})
     facts = value(copy, "facts_part", "body", place(copy, scene, "P-0"))
-    insert = "INSERT INTO log_entry VALUES (?, 'forged', ?, ?, ?)"
+    [(month,)] = copy.rows("SELECT DISTINCT month FROM facts_part ORDER BY 1 LIMIT 1")
+    insert = "INSERT INTO log_entry VALUES (?, 'forged', ?, ?, ?, ?)"
     copy.execute(
-        ("INSERT INTO facts_part VALUES (?, ?)", (last + 1, facts)),
-        (insert, (last + 1, leaf, leaf_hash(leaf), last + 1)),
+        ("INSERT INTO facts_part VALUES (?, ?, ?)", (last + 1, facts, month)),
+        (insert, (last + 1, leaf, leaf_hash(leaf), last + 1, month)),
     )
     return [last + 1]
 
@@ -284,6 +285,18 @@ def _leave_erasing(copy: Copy, scene: Scene) -> list[int]:
     return [at]
 
 
+def _leave_releasing(copy: Copy, scene: Scene) -> list[int]:
+    at = place(copy, scene, "P-3")
+    copy.execute(("INSERT INTO releasing VALUES (?)", (at,)))
+    return [at]
+
+
+def _leave_purging(copy: Copy, scene: Scene) -> list[int]:
+    at = place(copy, scene, "P-4")
+    copy.execute(("INSERT INTO purging VALUES (?, ?)", (at, at + 2)))
+    return [at]
+
+
 def _truncate(copy: Copy, scene: Scene) -> list[int]:
     """Cut the newest commits off so that what is left is a whole log."""
     at = place(copy, scene, "P-7")
@@ -375,6 +388,8 @@ ATTACKS = {
     "cosignature moved": Attack(_move_cosignature, {"cosignature-invalid"}),
     "cosignature re-timed": Attack(_retime_cosignature, {"cosignature-invalid"}),
     "erasing left open": Attack(_leave_erasing, {"erasing-left"}),
+    "releasing left open": Attack(_leave_releasing, {"releasing-left"}),
+    "purging left open": Attack(_leave_purging, {"purging-left"}),
     "tail cut off": Attack(_truncate, {"log-rolled-back"}),
     "API key's secret exchanged": Attack(_key_of_ours, {"api-key"}),
     "API key's role raised": Attack(_raise_role, {"api-key"}),

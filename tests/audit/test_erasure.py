@@ -20,13 +20,14 @@ from audit.errors import (
     SubjectNotFoundError,
 )
 from audit.identifiers import Owner
+from audit.key_encryption import KeyEncryption
 from audit.ledger import Act
 from audit.log import Appended, append, read_receipt
 from audit.receipt import verify_receipt
 from audit.records import Entry
 from audit.seal import Sealer
 from audit.store import Search
-from audit.subject_keys import KeyEncryption, open_subject_keys
+from audit.subject_keys import open_subject_keys
 from audit.verify import Report, verify_store
 from tests.audit.sample import (
     SIGNER,

@@ -1,6 +1,7 @@
 """Exports that opened personal parts, found by the places of the entries."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -58,7 +59,7 @@ def test_runs_hold_every_index_and_are_few(rising: set[int], more: set[int], mos
         runs.add(leaf_index)
     runs.merge(more)
     described = runs.describe()
-    pairs = [(one[0], one[1]) for one in described if isinstance(one, list)]
+    pairs = [cast("tuple[int, int]", tuple(one)) for one in described if isinstance(one, list)]
     assert len(pairs) == len(described) <= most
     assert pairs == sorted(pairs)
     places = rising | more

@@ -6,6 +6,7 @@ import pytest
 
 from audit.errors import LedgerDamagedError, StoreUnavailableError
 from audit.ledger import Act, ErasureLedger, LedgerLine
+from tests.faults.limits import small_files
 
 KEY = b"k" * 16
 
@@ -47,6 +48,45 @@ def test_a_line_that_a_crash_cut_off_is_no_act(tmp_path: Path) -> None:
         assert len(ledger.lines()) == (1 if length < len(whole) else 2)
         ledger.append(line(Act.RELEASE, "e-2"))
         assert [one.entry_id for one in ErasureLedger(path).lines()] == ["e-1", "e-2"]
+
+
+def test_a_line_with_a_hole_is_no_act(tmp_path: Path) -> None:
+    """A power cut may keep the end of the last line and lose a sector before it."""
+    path = tmp_path / "ledger.jsonl"
+    ErasureLedger(path).append(line(Act.HOLD))
+    whole = path.read_bytes()
+    path.write_bytes(whole + bytes(40) + whole[40:])
+    ledger = ErasureLedger(path)
+    assert len(ledger.lines()) == 1
+    ledger.append(line(Act.RELEASE, "e-2"))
+    assert [one.entry_id for one in ErasureLedger(path).lines()] == ["e-1", "e-2"]
+    path.write_bytes(bytes(40) + whole[40:] + whole)
+    with pytest.raises(LedgerDamagedError, match="line 1"):
+        ErasureLedger(path).lines()
+
+
+def test_a_line_that_cannot_be_written_is_no_act(tmp_path: Path) -> None:
+    """Nothing of it is left, and the next one is taken once there is room."""
+    ledger = ErasureLedger(tmp_path / "ledger.jsonl")
+    ledger.append(line(Act.HOLD))
+    before = (tmp_path / "ledger.jsonl").read_bytes()
+    with small_files(len(before) + 20), pytest.raises(StoreUnavailableError):
+        ledger.append(line(Act.RELEASE, "e-2"))
+    assert (tmp_path / "ledger.jsonl").read_bytes() == before
+    ledger.append(line(Act.RELEASE, "e-2"))
+    assert len(ledger.lines()) == 2
+
+
+def test_what_a_killed_process_left_is_made_durable(tmp_path: Path) -> None:
+    ledger = ErasureLedger(tmp_path / "ledger.jsonl")
+    ledger.settle()
+    ledger.append(line(Act.HOLD))
+    ledger.settle()
+    assert len(ledger.lines()) == 1
+    (tmp_path / "ledger.jsonl").unlink()
+    (tmp_path / "ledger.jsonl").mkdir()
+    with pytest.raises(StoreUnavailableError):
+        ledger.settle()
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,14 @@ from audit.errors import (
     StoreUnavailableError,
     UnsafeStoreError,
 )
-from audit.guards import GUARDED_TABLES, guard_names
+from audit.guards import GUARDED_TABLES, guard_names, partition_guard_names
 from audit.log import append, consistency
 from audit.merkle import verify_consistency
 from audit.ownership import prepare_database
 from audit.postgres import verify_durable
 from audit.scan import scan_checkpoints
 from audit.store import Search, Store, open_store
-from audit.tables import CosignatureRow
+from audit.tables import AnchorRow, CosignatureRow
 from audit.verify import verify_store
 from models.domain import Json
 from service.state import METADATA
@@ -36,6 +36,7 @@ from tests.audit.replica import COUNTER
 from tests.audit.sample import (
     SEALER,
     SIGNER,
+    START,
     VKEY,
     make_decision_entry,
     make_override_entry,
@@ -63,13 +64,21 @@ def store(postgres: SampleDatabase) -> Iterator[Store]:
 
 
 @pytest.fixture
-def filled(store: Store, postgres: SampleDatabase) -> SampleDatabase:
+def recorded(store: Store, postgres: SampleDatabase) -> SampleDatabase:
     entries = [make_decision_entry(n, key=f"k{n}") for n in range(3)]
     append(store, [*entries, make_override_entry(0, "d-0")], SIGNER, SEALER)
+    return postgres
+
+
+@pytest.fixture
+def filled(store: Store, recorded: SampleDatabase) -> SampleDatabase:
+    """Return the log with a row in every table, also those whose content others sign."""
     with store.writing() as writing:
         signed = {"tree_size": 4, "witness": "w", "cosigned_at_seconds": 1, "line": "x"}
         writing.insert(CosignatureRow, [signed])
-    return postgres
+        stamp = {"stamped_at": START, "reply": b"x", "row_sha256": bytes(32)}
+        writing.insert(AnchorRow, [{"tree_size": 4, "authority": "a", **stamp}])
+    return recorded
 
 
 def connect(database: SampleDatabase, user: str) -> "psycopg.Connection[Any]":
@@ -281,6 +290,20 @@ def test_a_missing_guard_stops_the_start(postgres: SampleDatabase, name: str, ho
     postgres.open().close()
 
 
+@pytest.mark.parametrize("guard", partition_guard_names("facts_part", "facts_part_2026_01"))
+def test_a_missing_guard_of_a_partition_stops_the_start(
+    postgres: SampleDatabase, guard: tuple[str, str]
+) -> None:
+    partition, name = guard
+    connection = postgres.connect()
+    connection.execute(f"ALTER TABLE {partition} DISABLE TRIGGER {name}")
+    connection.close()
+    with pytest.raises(UnsafeStoreError, match=f"guard {name} .* on {partition}"):
+        postgres.open()
+    prepare_database(postgres.owner_url, SERVICE, [METADATA])
+    postgres.open().close()
+
+
 def test_an_empty_database_asks_for_its_schema(postgres_server: PostgresServer) -> None:
     """A service makes no schema: it says which command does."""
     name = postgres_server.make_database(prepared=False)
@@ -406,20 +429,20 @@ CHANGED = {
     ("table", "column"), [(table, column) for table, all_ in CHANGED.items() for column in all_]
 )
 def test_a_change_to_any_value_is_found(
-    filled: SampleDatabase, store: Store, table: str, column: str
+    recorded: SampleDatabase, store: Store, table: str, column: str
 ) -> None:
     """Somebody who may do everything changes a value of PostgreSQL's: verify finds it."""
     assert verify_store(store, [VKEY], SEALER).ok
-    with filled.connect() as connection:
+    with recorded.connect() as connection:
         row = connection.execute(f"SELECT ctid FROM {table} LIMIT 1").fetchone()  # noqa: S608 - constants above
     new = CHANGED[table][column]
-    filled.tamper(f"UPDATE {table} SET {column} = {new} WHERE ctid = '{row[0]}'")  # noqa: S608 - constants above
+    recorded.tamper(f"UPDATE {table} SET {column} = {new} WHERE ctid = '{row[0]}'")  # noqa: S608 - constants above
     assert not verify_store(store, [VKEY], SEALER).ok
 
 
 @pytest.mark.parametrize("table", CHANGED)
-def test_a_missing_row_is_found(filled: SampleDatabase, store: Store, table: str) -> None:
-    filled.tamper(f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} LIMIT 1)")  # noqa: S608 - constants above
+def test_a_missing_row_is_found(recorded: SampleDatabase, store: Store, table: str) -> None:
+    recorded.tamper(f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} LIMIT 1)")  # noqa: S608 - constants above
     assert not verify_store(store, [VKEY], SEALER).ok
 
 

@@ -19,6 +19,7 @@ from audit.errors import (
     SubjectNotFoundError,
 )
 from audit.identifiers import Owner
+from audit.key_encryption import KeyEncryption
 from audit.ledger import Act
 from audit.log import Appended, append, read_receipt
 from audit.ownership import open_owner_engine
@@ -28,7 +29,7 @@ from audit.records import Entry, EntryType, format_time
 from audit.retention import Retention, Rule, build_purge_facts
 from audit.seal import Sealer
 from audit.store import Store
-from audit.subject_keys import KeyEncryption, open_subject_keys
+from audit.subject_keys import open_subject_keys
 from audit.verify import Report, verify_store
 from tests.audit.sample import (
     SIGNER,

@@ -1,17 +1,19 @@
 """Unsafe pairs of SQLite version and journal are refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pysqlite3
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from audit.errors import StoreUnavailableError, UnsafeStoreError
 from audit.log import append
-from audit.sqlite import IMMEDIATE, open_sqlite, verify_safe_pair
+from audit.sqlite import IMMEDIATE, empty_wal, open_sqlite, settle, verify_safe_pair
 from audit.store import open_store
 from audit.verify import verify_store
 from tests.audit.sample import SEALER, SIGNER, VKEY, make_publication_entry
+from tests.faults.limits import small_files
 
 SAFE = [
     ((3, 51, 3), "wal", "full"),
@@ -135,4 +137,26 @@ def test_an_immediate_transaction_takes_the_write_lock(tmp_path: Path) -> None:
                 assert second.execute(text("SELECT 1")).scalar() == 1
             with pytest.raises(pysqlite3.OperationalError, match="locked"):
                 second.connection.dbapi_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr] # a DBAPI connection has no type
+    engine.dispose()
+
+
+@pytest.mark.parametrize("act", [empty_wal, settle])
+def test_a_log_that_cannot_be_folded_is_an_error_of_ours(
+    tmp_path: Path, act: Callable[[Engine], object]
+) -> None:
+    """The file may not grow; with room again the log is folded back."""
+    engine = open_sqlite(
+        f"sqlite:///{tmp_path / 'log.db'}",
+        journal_mode="wal",
+        synchronous="full",
+        busy_timeout_ms=1000,
+        wal_autocheckpoint_pages=0,
+    )
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE one (x)"))
+        connection.execute(text("INSERT INTO one VALUES (zeroblob(50000))"))
+    with small_files(8192), pytest.raises(StoreUnavailableError, match="the store answered"):
+        act(engine)
+    act(engine)
+    assert (tmp_path / "log.db").stat().st_size > 50_000
     engine.dispose()

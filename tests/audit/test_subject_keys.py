@@ -12,8 +12,9 @@ from audit.errors import (
     StoreUnavailableError,
     SubjectKeyMissingError,
 )
+from audit.key_encryption import KeyEncryption
 from audit.ledger import Act, LedgerLine
-from audit.subject_keys import STORE_NAME, KeyEncryption, SubjectKeyStore, open_subject_keys
+from audit.subject_keys import STORE_NAME, SubjectKeyStore, open_subject_keys
 
 FIRST, SECOND = bytes(range(32)), bytes(range(32, 64))
 ADA, BOB = b"a" * 32, b"b" * 32

@@ -58,3 +58,9 @@ def headers(keys: dict[Role, str]) -> Headers:
         return {"Authorization": f"Bearer {keys[role]}", **named}
 
     return build
+
+
+def unfit(client: TestClient) -> list[str]:
+    """Return the names of the checks that say that the service is not fit."""
+    checks = client.get("/health/ready").json()["checks"]
+    return [check["name"] for check in checks if not check["ok"]]

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,12 @@ from service.auth import Role
 from service.errors import ExportInterruptedError, OverloadedError
 from service.logs import open_log
 from service.settings import Settings
+from service.usecases.erase import erase_subject
 from service.usecases.export_jobs import ExportJobs, running_exports
-from service.wiring import Platform
+from service.usecases.lines import Ask, Line
+from service.usecases.split import decide_any
+from service.wiring import Platform, open_platform
+from tests.conftest import publish_small_model
 from tests.models import examples
 from tests.reports.bundles import Altered, failed_steps
 from tests.service.conftest import Headers
@@ -277,3 +283,31 @@ def test_an_unforeseen_failure_is_told_without_its_text(platform: Platform) -> N
         path.unlink()
         with pytest.raises(Exception, match="removed"):
             jobs.file(str(after["export_id"]))
+
+
+def test_an_erasure_that_falls_into_an_export_leaves_no_file(settings: Settings) -> None:
+    """The bundle was made with the part opened, its entry comes after the erasure: it goes."""
+    calls = count()
+    opened: list[Platform] = []
+
+    def now() -> datetime:
+        # Asked when the export is submitted, begun, and recorded: the bundle is made by then.
+        if opened and next(calls) == 2:
+            [platform] = opened
+            erase_subject(platform, "C-1", kind="subject", actor="test", reason="DSR-1")
+        return datetime.now(UTC)
+
+    with open_platform(settings, now=now) as platform:
+        publish_small_model(platform)
+        order = examples.order(order_id="P-1", customer={"customer_id": "C-1"})
+        decide_any(platform, Ask("parcel", "test", "test", "en"), Line(order, None))
+        with running_exports(platform, open_log("error")) as jobs:
+            opened.append(platform)
+            state, _ = jobs.submit(EvidenceRequest(reason="court order"), "test", None)
+            export_id = str(state["export_id"])
+            while (told := jobs.read(export_id))["status"] in {"queued", "running"}:
+                time.sleep(0.01)
+        problem = told["problem"]
+        assert isinstance(problem, dict)
+        assert (told["status"], problem["code"]) == ("failed", "export-interrupted")
+        assert list(settings.exports.glob("*.zip")) == []

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from audit.errors import StoreUnavailableError
 from service.errors import KeyFileError
-from service.keyfiles import _create, load_keys
+from service.keyfiles import _create, load_keys, open_subject_key_store
 from service.settings import Settings
 from service.wiring import open_platform
 from tests.conftest import publish_small_model
@@ -30,6 +31,15 @@ def test_a_key_that_another_process_made_meanwhile_is_kept(tmp_path: Path) -> No
     _create(path, bytes(32))
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_keys_that_cannot_be_written_are_an_error_of_the_store(tmp_path: Path) -> None:
+    settings = Settings(var=tmp_path)
+    settings.keys.write_text("in the way")
+    with pytest.raises(StoreUnavailableError, match="cannot be written"):
+        load_keys(settings, may_create=True)
+    with pytest.raises(StoreUnavailableError, match="cannot be written"):
+        open_subject_key_store(settings, may_create=True)
 
 
 def test_settings_win_over_files(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from audit.checkpoint import verify_checkpoint
-from audit.errors import CheckpointLostError
+from audit.errors import CheckpointLostError, StoreUnavailableError
 from service.app import create_app
 from service.auth import Role
 from service.cli.application import application
@@ -165,7 +165,7 @@ def test_a_key_that_cannot_be_stored_changes_nothing(settings: Settings) -> None
         vkey = platform.signer.verifier_key
         shutil.rmtree(settings.keys)
         settings.keys.write_text("in the way")
-        with pytest.raises(KeyFileError, match="cannot be written"):
+        with pytest.raises(StoreUnavailableError, match="cannot be written"):
             rotate_key(platform, "test")
         assert platform.signer.verifier_key == vkey
 

@@ -1,6 +1,7 @@
 """`candor purge`: what the command says, and what callers see of a purged record afterwards."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 import pytest
@@ -12,7 +13,10 @@ from service.api.schemas import SearchPage
 from service.auth import Role
 from service.cli.application import application
 from service.settings import Settings
+from service.usecases.keys import create_key
+from service.usecases.records import read_object
 from service.wiring import open_platform
+from tests.conftest import publish_small_model
 from tests.databases import SampleDatabase
 from tests.models import examples
 from tests.reports.bundles import decide_order, override
@@ -24,14 +28,22 @@ pytestmark = pytest.mark.both_databases
 
 
 @pytest.fixture
+def keys(settings: Settings) -> dict[Role, str]:
+    """Return keys of a log that began long ago: no entry of it is older than the one before."""
+    with open_platform(settings, now=lambda: LONG_AGO) as platform:
+        publish_small_model(platform)
+        return {role: create_key(platform, role.value, role, "test")[1] for role in Role}
+
+
+@pytest.fixture
 def aged(
     settings: Settings,
-    client: TestClient,
+    keys: dict[Role, str],
     database: SampleDatabase,
     monkeypatch: pytest.MonkeyPatch,
 ) -> list[str]:
     """Return the ids of a decision of long ago, overridden then, and of one of lately."""
-    assert client
+    assert keys
     monkeypatch.setenv("CANDOR_VAR", str(settings.var))
     monkeypatch.setenv("CANDOR_DATABASE_URL", settings.database_url)
     if database.server is not None:
@@ -70,7 +82,7 @@ def test_the_command_says_what_goes_and_what_went(aged: list[str]) -> None:
 
 
 def test_of_a_purged_record_header_and_proof_are_left(
-    client: TestClient, headers: Headers, aged: list[str]
+    aged: list[str], client: TestClient, headers: Headers
 ) -> None:
     """Where facts would be needed the answer is 410 and names the purge; the rest goes on."""
     entries = run("purge")["entries"]
@@ -110,7 +122,7 @@ def test_of_a_purged_record_header_and_proof_are_left(
 
 
 def test_partitions_are_made_ahead_and_asked_after(
-    client: TestClient, aged: list[str], database: SampleDatabase
+    aged: list[str], client: TestClient, database: SampleDatabase
 ) -> None:
     """What fell into the default partition is a warning, until it is moved."""
     assert aged
@@ -140,3 +152,44 @@ def test_partitions_are_made_ahead_and_asked_after(
     dropped = run("purge")["partitions"]
     assert dropped == ["facts_part_2022_03", "personal_part_2022_03"]
     assert run("verify")["ok"]
+
+
+def test_what_is_archived_is_purged_too(
+    client: TestClient, headers: Headers, aged: list[str], tmp_path: Path
+) -> None:
+    """Every answer is as without an archive, and a bundle names the purged record."""
+    old, _ = aged
+    auditor = headers(Role.AUDITOR)
+    assert run("archive", "--release")["released"]
+    assert client.get(f"/v1/decisions/{old}", headers=auditor).status_code == 200
+    assert run("verify")["ok"]
+    done = run("purge")
+    assert (done["records"], done["away"]) == ({"decision": 1, "override": 1}, 0)
+    files = read_object(done["archive"])
+    assert files["left"] == []
+    assert [files["replaced"], files["removed"]] != [0, 0]
+    assert (run("verify")["ok"], run("verify")["purged"]) == (True, 2)
+    for path in ("", "/facts", "/replay"):
+        ask = client.post if path == "/replay" else client.get
+        answer = ask(f"/v1/decisions/{old}{path}", headers=auditor)
+        assert (answer.status_code, answer.json()["code"]) == (410, "record-purged")
+    page = SearchPage.model_validate(client.get("/v1/decisions", headers=auditor).json())
+    assert [one.purged for one in page.decisions if one.decision_id == old] == [True]
+    assert run("replay", "--sample", "10")["replayed"] == 1
+    out = tmp_path / "all.zip"
+    exported = run("export", "--out", str(out))
+    told = CliRunner().invoke(application, ["verify", str(out), "--key", str(exported["key"])])
+    assert told.exit_code == 0, told.output
+    assert "were purged when their retention had ended" in told.output
+
+
+def test_an_archive_file_that_is_not_the_logs_is_left_and_told(
+    settings: Settings, aged: list[str]
+) -> None:
+    assert aged
+    assert run("archive")["archived"]
+    for path in (settings.var / "archive").rglob("*.parquet"):
+        path.write_bytes(path.read_bytes() + b"more")
+    told = CliRunner().invoke(application, ["purge"])
+    assert told.exit_code == 0
+    assert "is not the archive file that was logged: run `candor verify`" in told.stdout

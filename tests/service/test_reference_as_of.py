@@ -164,7 +164,12 @@ def test_a_decision_of_a_form_without_tables_has_no_other_lists(served: Platform
         "model": {"name": "node", "version": "1", "bundle": "sha256:00"},
         "confidence": 0.5,
     }
-    facts: dict[str, Json] = {"version": 2, "form": "outside", "features": {"stock": 1.0}}
+    facts: dict[str, Json] = {
+        "version": 2,
+        "form": "outside",
+        "features": {"stock": 1.0},
+        "outcome": "accept",
+    }
     now = datetime.now(UTC)
     entry = Entry("odd", EntryType.DECISION, now, header, facts=facts, personal=b"{}")
     served.writer.record_one(entry)
