@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from audit.canonical import facts_json
-from audit.records import Entry, EntryType
+from audit.records import Entry, EntryType, parse_time
 from models.domain import Json
 from service.auth import Role
 from service.state import ApiKey, hash_secret, make_secret
-from service.usecases.records import build_nonce, new_id
+from service.usecases.records import build_nonce, new_id, read_header
 from service.wiring import Platform
 
 
@@ -35,7 +35,9 @@ def create_key(platform: Platform, name: str, role: Role, actor: str) -> tuple[A
     # that nobody can put another secret in its place.
     digest: dict[str, Json] = {"key_sha256": hash_secret(secret).hex()}
     entry = _entry(EntryType.KEY_CREATED, key, actor, key.created_at)
-    platform.writer.record_one(replace(entry, facts={**(entry.facts or {}), **digest}))
+    recorded = platform.writer.record_one(replace(entry, facts={**(entry.facts or {}), **digest}))
+    # The log's time: no entry is older than the one before it, whatever this clock says.
+    key = replace(key, created_at=parse_time(str(read_header(recorded.leaf)["recorded_at"])))
     platform.api_keys.add(key, secret)
     return key, secret
 

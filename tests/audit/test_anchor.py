@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -78,14 +79,14 @@ def test_openssl_accepts_what_we_keep_and_nothing_altered(
     assert abs(stamp.stamped_at - datetime.now(UTC)) < timedelta(minutes=5)
     assert not accepts(other, data, reply, tmp_path)
     assert not accepts(authority, data + b"\n", reply, tmp_path)
-    for place in range(40, len(reply), 97):
+    roots = parse_roots(authority.ca_file.read_bytes())
+    # What was stamped, and what stands around it, is under the signature.
+    imprint = reply.index(sha256(data).digest())
+    for place in range(imprint - 12, imprint + 32, 3):
         altered = reply[:place] + bytes([reply[place] ^ 1]) + reply[place + 1 :]
-        ours = True
-        try:
-            verify_reply(altered, note, parse_roots(authority.ca_file.read_bytes()))
-        except AnchorInvalidError:
-            ours = False
-        assert (place, accepts(authority, data, altered, tmp_path), ours) == (place, False, False)
+        assert not accepts(authority, data, altered, tmp_path), place
+        with pytest.raises(AnchorInvalidError):
+            verify_reply(altered, note, roots)
 
 
 def test_a_query_is_what_openssl_reads(tmp_path: Path) -> None:
