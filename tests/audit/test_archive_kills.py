@@ -120,11 +120,8 @@ def read(template: Path) -> list[Record]:
         return log.records()
 
 
-# Between two files, in the release, before a file takes another's place, between two removals.
-SHORT = [
-    *((ARCHIVE, "rename", 6), (ARCHIVE, "pwrite64", 430)),
-    *((PURGE, "rename", 2), (PURGE, "unlink", 19)),
-]
+# In the release, and between two removals.
+SHORT = [(ARCHIVE, "pwrite64", 430), (PURGE, "unlink", 19)]
 
 
 @pytest.mark.parametrize("point", SHORT, ids=str)
